@@ -1,0 +1,22 @@
+"""What every operation is: a frozen dataclass that knows the types of its results."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from hornbeam.graph.types import TensorType
+
+__all__ = ["Operation"]
+
+
+class Operation(ABC):
+    """One step of computation, with its static arguments as dataclass fields."""
+
+    @abstractmethod
+    def infer(self, *inputs: TensorType) -> tuple[TensorType, ...]:
+        """The types of the results, from those of the inputs; `ValueError` if they do not fit."""
+
+    @property
+    def label(self) -> str:
+        """A short name for node names and reports."""
+        return type(self).__name__
