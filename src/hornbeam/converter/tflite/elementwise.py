@@ -1,0 +1,174 @@
+"""Arithmetic, comparisons, activations."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from ai_edge_litert import schema_py_generated as schema
+
+from hornbeam.converter.tflite.context import Context, Tensor
+from hornbeam.converter.tflite.linear import transposed
+from hornbeam.converter.tflite.registry import writes
+from hornbeam.converter.tflite.tensors import storage_dtype
+from hornbeam.converter.tflite.unary import UNARY
+from hornbeam.graph import Node, TensorType
+from hornbeam.graph.dims import broadcast
+from hornbeam.graph.operations import (
+    Affine,
+    Binary,
+    Cast,
+    Clip,
+    Compare,
+    Elu,
+    LeakyRelu,
+    LogSoftmax,
+    Prelu,
+    Select,
+    Softmax,
+    Unary,
+)
+
+_BINARY = {
+    "add": "ADD",
+    "subtract": "SUB",
+    "multiply": "MUL",
+    "divide": "DIV",
+    "floor_divide": "FLOOR_DIV",
+    "mod": "FLOOR_MOD",
+    "power": "POW",
+    "maximum": "MAXIMUM",
+    "minimum": "MINIMUM",
+    "arctan2": "ATAN2",
+    "logical_and": "LOGICAL_AND",
+    "logical_or": "LOGICAL_OR",
+    "logical_xor": "NOT_EQUAL",
+}
+
+_OPTIONS = {
+    "ADD": schema.AddOptionsT,
+    "SUB": schema.SubOptionsT,
+    "MUL": schema.MulOptionsT,
+    "DIV": schema.DivOptionsT,
+}
+
+
+@writes(Unary)
+def unary(ctx: Context, node: Node) -> Tensor:
+    """One of `UNARY`."""
+    return UNARY[cast(Unary, node.operation).function](ctx, ctx.read(node.inputs[0]))
+
+
+@writes(Binary)
+def binary(ctx: Context, node: Node) -> Tensor:
+    """ADD, MUL, MAXIMUM and so on."""
+    code = _BINARY[cast(Binary, node.operation).function]
+    a, b = ctx.reads(node)
+    return ctx.binary(code, a, b, _fusing(ctx, code))
+
+
+def _fusing(ctx: Context, code: str) -> object:
+    """Options that take the waiting activation along."""
+    if code not in _OPTIONS:
+        return None
+    options = _OPTIONS[code]()
+    options.fusedActivationFunction = ctx.take_activation()
+    return options
+
+
+@writes(Affine)
+def affine(ctx: Context, node: Node) -> Tensor:
+    """MUL and ADD; the graph's passes leave this only where no weights are near."""
+    x, scale, offset = ctx.reads(node)
+    return ctx.binary("ADD", ctx.binary("MUL", x, scale), offset, _fusing(ctx, "ADD"))
+
+
+@writes(Compare)
+def compare(ctx: Context, node: Node) -> Tensor:
+    """EQUAL, LESS and so on."""
+    a, b = ctx.reads(node)
+    return ctx.compare(cast(Compare, node.operation).function.upper(), a, b)
+
+
+@writes(Select)
+def select(ctx: Context, node: Node) -> Tensor:
+    """SELECT_V2."""
+    condition, a, b = ctx.reads(node)
+    type_ = TensorType(broadcast(condition.shape, a.shape, b.shape), a.dtype)
+    return ctx.emit("SELECT_V2", [condition, a, b], type_, schema.SelectV2OptionsT())
+
+
+@writes(Cast)
+def cast_to(ctx: Context, node: Node) -> Tensor:
+    """CAST, unless both dtypes are carried by the same one."""
+    return ctx.cast(ctx.read(node.inputs[0]), storage_dtype(cast(Cast, node.operation).dtype))
+
+
+@writes(Clip)
+def clip(ctx: Context, node: Node) -> Tensor:
+    """RELU where the bounds are its own, else MAXIMUM and MINIMUM."""
+    operation = cast(Clip, node.operation)
+    x = ctx.read(node.inputs[0])
+    if x.dtype == "float32":
+        match (operation.minimum, operation.maximum):
+            case (0, None):
+                return ctx.unary("RELU", x)
+            case (0, 6):
+                return ctx.unary("RELU6", x)
+            case (-1, 1):
+                return ctx.unary("RELU_N1_TO_1", x)
+    if operation.minimum is not None:
+        x = ctx.binary("MAXIMUM", x, operation.minimum)
+    if operation.maximum is not None:
+        x = ctx.binary("MINIMUM", x, operation.maximum)
+    return x
+
+
+@writes(LeakyRelu)
+def leaky_relu(ctx: Context, node: Node) -> Tensor:
+    """LEAKY_RELU."""
+    options = schema.LeakyReluOptionsT()
+    options.alpha = cast(LeakyRelu, node.operation).negative_slope
+    return ctx.unary("LEAKY_RELU", ctx.read(node.inputs[0]), options)
+
+
+@writes(Elu)
+def elu(ctx: Context, node: Node) -> Tensor:
+    """ELU, whose alpha is 1; for others, its negative side is scaled."""
+    alpha = cast(Elu, node.operation).alpha
+    x = ctx.read(node.inputs[0])
+    if alpha == 1:
+        return ctx.unary("ELU", x)
+    negative = ctx.binary("MUL", ctx.unary("ELU", ctx.binary("MINIMUM", x, 0.0)), alpha)
+    return ctx.binary("ADD", ctx.unary("RELU", x), negative)
+
+
+@writes(Prelu)
+def prelu(ctx: Context, node: Node) -> Tensor:
+    """PRELU."""
+    x, slope = ctx.reads(node)
+    return ctx.emit("PRELU", [x, slope], x.type)
+
+
+@writes(Softmax)
+def softmax(ctx: Context, node: Node) -> Tensor:
+    """SOFTMAX along the last axis."""
+    options = schema.SoftmaxOptionsT()
+    options.beta = 1.0
+    axis = cast(Softmax, node.operation).axis
+    return _along(ctx, "SOFTMAX", ctx.read(node.inputs[0]), axis, options)
+
+
+@writes(LogSoftmax)
+def log_softmax(ctx: Context, node: Node) -> Tensor:
+    """LOG_SOFTMAX along the last axis."""
+    axis = cast(LogSoftmax, node.operation).axis
+    options = schema.LogSoftmaxOptionsT()
+    return _along(ctx, "LOG_SOFTMAX", ctx.read(node.inputs[0]), axis, options)
+
+
+def _along(ctx: Context, code: str, x: Tensor, axis: int, options: object) -> Tensor:
+    """An operator that works along the last axis, along any."""
+    order = list(range(x.rank))
+    order[axis], order[-1] = order[-1], order[axis]
+    swapped = tuple(order)
+    return transposed(ctx, ctx.unary(code, transposed(ctx, x, swapped), options), swapped)

@@ -1,0 +1,73 @@
+"""Padding of sliding windows: what SAME and VALID can say, and a PAD before for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ai_edge_litert import schema_py_generated as schema
+
+from hornbeam.converter.tflite.context import Context, Tensor
+from hornbeam.graph import Dim, Shape, TensorType
+from hornbeam.graph.operations import Padding
+
+__all__ = ["Window", "enter", "pad", "same_padding"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window over the spatial axes: its (dilated) size, its strides, its padding."""
+
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: Padding
+
+    def after_row(self) -> Window:
+        """The same window over one more axis before the others, over which it does not slide."""
+        padding = self.padding
+        return Window(
+            (1, *self.size),
+            (1, *self.strides),
+            padding if isinstance(padding, str) else ((0, 0), *padding),
+        )
+
+
+def same_padding(size: Dim, window: int, stride: int) -> tuple[int, int] | None:
+    """What "same" adds before and after ``size`` elements; None where that is not known yet."""
+    if stride == 1:
+        total = window - 1
+    elif isinstance(size, int):
+        total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    else:
+        return None
+    return total // 2, total - total // 2
+
+
+def enter(ctx: Context, x: Tensor, window: Window, fill: float = 0.0) -> tuple[Tensor, int]:
+    """``x``, padded if need be, and the schema's padding with which ``window`` slides over it."""
+    if isinstance(window.padding, str):
+        same = window.padding == "same"
+        return x, schema.Padding.SAME if same else schema.Padding.VALID
+    spatial = x.shape[1:-1]
+    if not any(map(any, window.padding)):
+        return x, schema.Padding.VALID
+    same_pads = tuple(map(same_padding, spatial, window.size, window.strides))
+    if same_pads == window.padding:
+        return x, schema.Padding.SAME
+    return pad(ctx, x, ((0, 0), *window.padding, (0, 0)), fill), schema.Padding.VALID
+
+
+def pad(
+    ctx: Context, x: Tensor, paddings: tuple[tuple[int, int], ...], fill: float = 0.0
+) -> Tensor:
+    """``x`` with ``paddings[i]`` elements of value ``fill`` before and after axis ``i``."""
+    if not any(map(any, paddings)):
+        return x
+    shape: Shape = tuple(
+        dim + before + after for dim, (before, after) in zip(x.shape, paddings, strict=True)
+    )
+    result = TensorType(shape, x.dtype)
+    amounts = ctx.constant(paddings, "int32")
+    if fill == 0:
+        return ctx.emit("PAD", [x, amounts], result, schema.PadOptionsT())
+    value = ctx.constant([fill], x.dtype)
+    return ctx.emit("PADV2", [x, amounts, value], result, schema.PadV2OptionsT())
