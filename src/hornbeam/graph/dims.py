@@ -42,7 +42,7 @@ class Quotient:
     denominator: int
 
     def __str__(self) -> str:
-        return f"({self.numerator})//{self.denominator}"
+        return f"(({self.numerator})//{self.denominator})"
 
 
 #: What an expression is built of: a free size, by name, or a rounded quotient.

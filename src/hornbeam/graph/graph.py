@@ -7,7 +7,7 @@ an input, or is a constant with data. Passes edit the graph in place through its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,6 +103,8 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     #: Free sizes by symbol: the input and the axis where each can be read at run time.
     symbols: dict[str, tuple[Value, int]] = field(default_factory=dict)
+    #: What each Keras layer returned, by path; passes may have removed some of the values.
+    layers: dict[str, Value] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict, repr=False)
 
     # Building
@@ -173,13 +175,17 @@ class Graph:
 
     # Editing
 
-    def replace(self, old: Value, new: Value) -> None:
-        """Let everyone who reads ``old`` read ``new``."""
+    def substitute(self, new: Mapping[Value, Value]) -> None:
+        """Let everyone who reads a key of ``new`` read what it maps to, along chains."""
+
+        def final(value: Value) -> Value:
+            while value in new:
+                value = new[value]
+            return value
+
         for node in self.nodes:
-            node.inputs = [new if value is old else value for value in node.inputs]
-        self.outputs = {
-            name: new if value is old else value for name, value in self.outputs.items()
-        }
+            node.inputs = [final(value) for value in node.inputs]
+        self.outputs = {name: final(value) for name, value in self.outputs.items()}
 
     def prune(self) -> bool:
         """Drop the nodes whose results nobody reads; True where there were any."""

@@ -1,0 +1,293 @@
+"""``keras.ops`` that move elements: shapes, joins, slices, look-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam.converter.lowering.arguments import axes_of
+from hornbeam.converter.lowering.builder import Builder
+from hornbeam.converter.lowering.registry import lowers
+from hornbeam.converter.lowering.reshaping import repeat
+from hornbeam.graph import Dim, Expression, Value
+from hornbeam.graph import operations as op
+
+__all__: list[str] = []
+
+
+@lowers("ops.Reshape")
+def reshape(b: Builder, operation: Any, x: Value) -> Value:
+    """Another shape; one size may be -1."""
+    new = operation.newshape
+    return b.reshape(x, (new,) if isinstance(new, (int, Expression)) else new)
+
+
+@lowers("ops.Ravel")
+def ravel(b: Builder, _: Any, x: Value) -> Value:
+    """One axis."""
+    return b.reshape(x, (-1,))
+
+
+@lowers("ops.Transpose")
+def transpose(b: Builder, operation: Any, x: Value) -> Value:
+    """Another order of axes, by default the reverse."""
+    axes = operation.axes
+    return b.transpose(x, [a % x.rank for a in axes] if axes is not None else range(x.rank)[::-1])
+
+
+@lowers("ops.Swapaxes")
+def swap_axes(b: Builder, operation: Any, x: Value) -> Value:
+    """Two axes exchanged."""
+    order = list(range(x.rank))
+    i, j = operation.axis1 % x.rank, operation.axis2 % x.rank
+    order[i], order[j] = order[j], order[i]
+    return b.transpose(x, order)
+
+
+@lowers("ops.Moveaxis")
+def move_axis(b: Builder, operation: Any, x: Value) -> Value:
+    """Some axes taken to other places."""
+    source = [axis % x.rank for axis in operation.source]
+    target = [axis % x.rank for axis in operation.destination]
+    order = [axis for axis in range(x.rank) if axis not in source]
+    for place, axis in sorted(zip(target, source, strict=True)):
+        order.insert(place, axis)
+    return b.transpose(x, order)
+
+
+@lowers("ops.ExpandDims")
+def expand_dims(b: Builder, operation: Any, x: Value) -> Value:
+    """New axes of size 1."""
+    axes = [operation.axis] if isinstance(operation.axis, int) else operation.axis
+    rank = x.rank + len(axes)
+    new = {axis % rank for axis in axes}
+    old = iter(x.shape)
+    return b.reshape(x, [1 if axis in new else next(old) for axis in range(rank)])
+
+
+@lowers("ops.Squeeze")
+def squeeze(b: Builder, operation: Any, x: Value) -> Value:
+    """Without axes of size 1."""
+    axes = (
+        {i for i, dim in enumerate(x.shape) if dim == 1}
+        if operation.axis is None
+        else set(axes_of(operation.axis, x.rank))
+    )
+    return b.reshape(x, [dim for i, dim in enumerate(x.shape) if i not in axes])
+
+
+@lowers("ops.BroadcastTo")
+def broadcast_to(b: Builder, operation: Any, x: Value) -> Value:
+    """Repeated to fill a shape."""
+    return b.broadcast(x, tuple(operation.shape))
+
+
+@lowers("ops.Concatenate")
+def concatenate(b: Builder, operation: Any, xs: Sequence[Any]) -> Value:
+    """Joined along an axis."""
+    return b.concat(_alike(b, xs), operation.axis)
+
+
+@lowers("ops.Stack")
+def stack(b: Builder, operation: Any, xs: Sequence[Any]) -> Value:
+    """Joined along a new axis."""
+    values = _alike(b, xs)
+    axis = operation.axis % (values[0].rank + 1)
+    wide = [b.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:])) for x in values]
+    return b.concat(wide, axis)
+
+
+@lowers("ops.Append", "ops.Hstack", "ops.Vstack", "ops.Dstack")
+def join(b: Builder, operation: Any, *xs: Any) -> Value:
+    """numpy's other ways to join."""
+    name = type(operation).__name__
+    values = _alike(b, xs if name == "Append" else xs[0])
+    if name == "Append":
+        axis = operation.axis
+        return b.concat([b.reshape(x, (-1,)) for x in values] if axis is None else values, axis or 0)
+    if name == "Vstack" and values[0].rank == 1:
+        values = [b.reshape(x, (1, *x.shape)) for x in values]
+    if name == "Dstack":
+        values = [b.reshape(x, (*(1,) * (2 - x.rank), *x.shape, 1)) if x.rank < 3 else x
+                  for x in values]  # fmt: skip
+    axis = {"Vstack": 0, "Dstack": 2}.get(name, min(1, values[0].rank - 1))
+    return b.concat(values, axis)
+
+
+@lowers("ops.Split")
+def split(b: Builder, operation: Any, x: Value) -> list[Value]:
+    """Cut into equal sections, or at given places."""
+    axis = operation.axis % x.rank
+    size, cuts = x.shape[axis], operation.indices_or_sections
+    if not isinstance(size, int):
+        raise ValueError(f"an axis of free size {size} cannot be split")
+    places = range(size // cuts, size, size // cuts) if isinstance(cuts, int) else cuts
+    ends = [0, *places, size]
+    sizes = tuple(int(end - start) for start, end in zip(ends, ends[1:], strict=False))
+    return b.emit_all(op.Split(axis, sizes), x)
+
+
+@lowers("ops.Unstack")
+def unstack(b: Builder, operation: Any, x: Value) -> list[Value]:
+    """The slices along an axis, each without it."""
+    axis = operation.axis % x.rank
+    size = operation.num or x.shape[axis]
+    if not isinstance(size, int):
+        raise ValueError(f"an axis of free size {size} cannot be unstacked")
+    rest = (*x.shape[:axis], *x.shape[axis + 1 :])
+    pieces = b.emit_all(op.Split(axis, (1,) * size), x) if size > 1 else [x]
+    return [b.reshape(piece, rest) for piece in pieces]
+
+
+@lowers("ops.Tile")
+def tile(b: Builder, operation: Any, x: Value) -> Value:
+    """Repeated as a whole along each axis."""
+    repeats = operation.repeats
+    listed = [repeats] if isinstance(repeats, int) else list(repeats)
+    x = b.reshape(x, (1,) * (len(listed) - x.rank) + x.shape)
+    listed = [1] * (x.rank - len(listed)) + listed
+    return x if set(listed) == {1} else b.emit(op.Tile(tuple(map(int, listed))), x)
+
+
+@lowers("ops.Repeat")
+def repeat_elements(b: Builder, operation: Any, x: Value) -> Value:
+    """Each element repeated in place."""
+    times = operation.repeats
+    if isinstance(times, Value) or np.ndim(times) > 0 and len(set(np.ravel(times).tolist())) != 1:
+        raise ValueError("repeat with a different number for each element has no lowering")
+    count = int(np.ravel(times)[0])
+    if operation.axis is None:
+        return repeat(b, b.reshape(x, (-1,)), 0, count)
+    return repeat(b, x, operation.axis % x.rank, count)
+
+
+@lowers("ops.Flip")
+def flip(b: Builder, operation: Any, x: Value) -> Value:
+    """The order of elements reversed."""
+    return b.emit(op.Reverse(axes_of(operation.axis, x.rank)), x)
+
+
+@lowers("ops.Pad")
+def pad(b: Builder, operation: Any, x: Value, constant_values: Any = None) -> Value:
+    """Elements added around each axis."""
+    widths = list(operation.pad_width)
+    widths = widths * x.rank if len(widths) == 1 else widths
+    paddings = tuple((int(before), int(after)) for before, after in widths)
+    if operation.mode not in ("constant", "reflect", "symmetric", "edge"):
+        raise ValueError(f"pad with mode='{operation.mode}' has no lowering")
+    value = float(constant_values or 0.0)
+    return b.emit(op.Pad(paddings, operation.mode, value), x)
+
+
+@lowers("ops.Take")
+def take(b: Builder, operation: Any, x: Any, indices: Any) -> Value:
+    """Slices of an axis by index, which may be negative."""
+    table = b.value(x)
+    axis = operation.axis
+    if axis is None:
+        table, axis = b.reshape(table, (-1,)), 0
+    return b.emit(op.Gather(axis % table.rank), table, _wrapped(b, indices, table.shape[axis]))
+
+
+@lowers("ops.OneHot")
+def one_hot(b: Builder, operation: Any, x: Value) -> Value:
+    """1 at the position of each index."""
+    dtype = str(operation.dtype or "float32")
+    ids = x if x.dtype in ("int32", "int64") else b.cast(x, "int32")
+    y = b.emit(op.OneHot(operation.num_classes, dtype), ids)
+    axis = operation.axis % y.rank
+    order = [i for i in range(y.rank - 1)]
+    order.insert(axis, y.rank - 1)
+    return b.transpose(y, order)
+
+
+@lowers("ops.Slice")
+def slice_operation(b: Builder, operation: Any, x: Value, start_indices: Any) -> Value:
+    """A block of a given shape from given starts."""
+    starts = [b_ if isinstance(b_, Expression) else int(b_) for b_ in start_indices]
+    return b.emit(op.Slice(tuple(starts), tuple(operation.shape), (1,) * x.rank), x)
+
+
+@lowers("ops.GetItem")
+def get_item(b: Builder, _: Any, x: Value, key: Any) -> Value:
+    """``x[key]``: numbers, slices, ellipsis, new axes, and one tensor of indices."""
+    keys = list(key) if isinstance(key, (tuple, list)) else [key]
+    taken = sum(k is not None and k is not Ellipsis for k in keys)
+    if Ellipsis not in [k for k in keys if not isinstance(k, Value)]:
+        keys.append(Ellipsis)
+    at = next(i for i, k in enumerate(keys) if k is Ellipsis)
+    keys[at : at + 1] = [slice(None)] * (x.rank - taken)
+    begins: list[Dim] = []
+    sizes: list[Dim] = []
+    steps: list[int] = []
+    shape: list[Dim] = []
+    gathers: list[tuple[int, Any]] = []
+    dims = iter(x.shape)
+    for k in keys:
+        if k is None:
+            shape.append(1)
+            continue
+        dim = next(dims)
+        if isinstance(k, slice):
+            begin, size, step = _span(k, dim)
+            shape.append(size)
+        elif isinstance(k, Value) or np.ndim(k) > 0:
+            begin, size, step = 0, dim, 1
+            gathers.append((len(shape), k))
+            shape.append(dim)
+        else:
+            begin, size, step = (k if not isinstance(k, int) or k >= 0 else dim + k), 1, 1
+        begins, sizes, steps = [*begins, begin], [*sizes, size], [*steps, step]
+    if any(begins) or tuple(sizes) != x.shape or set(steps) - {1}:
+        x = b.emit(op.Slice(tuple(begins), tuple(sizes), tuple(steps)), x)
+    x = b.reshape(x, shape)
+    if len(gathers) > 1:
+        raise ValueError("indexing by several tensors at once has no lowering")
+    for axis, indices in gathers:
+        x = b.emit(op.Gather(axis), x, _wrapped(b, indices, x.shape[axis]))
+    return x
+
+
+def _span(k: slice, dim: Dim) -> tuple[Dim, Dim, int]:
+    """Begin, number of elements and step of ``slice(start, stop, step)`` of ``dim`` elements."""
+    step = 1 if k.step is None else int(k.step)
+    if isinstance(dim, int) and all(v is None or isinstance(v, int) for v in (k.start, k.stop)):
+        span = range(dim)[k]
+        return span.start if len(span) else 0, len(span), step
+    if step < 0:
+        if k.start is not None or k.stop is not None:
+            raise ValueError("a reversed part of an axis of free size has no lowering")
+        return dim - 1, -(dim // step), step
+    begin, stop = (_from_front(v, dim, default) for v, default in ((k.start, 0), (k.stop, dim)))
+    return begin, (stop - begin + (step - 1)) // step, step
+
+
+def _from_front(place: Dim | None, dim: Dim, default: Dim) -> Dim:
+    if place is None:
+        return default
+    return dim + place if isinstance(place, int) and place < 0 else place
+
+
+def _alike(b: Builder, xs: Sequence[Any]) -> list[Value]:
+    """All tensors in the dtype that Keras promotes them to."""
+    dtypes = [x.dtype if isinstance(x, Value) else str(np.asarray(x).dtype) for x in xs]
+    dtype = b.keras.result_type(*dtypes)
+    return [b.value(x, dtype) for x in xs]
+
+
+def _wrapped(b: Builder, indices: Any, size: Dim) -> Value:
+    """Indices as int32 or int64 counted from the front, as numpy reads negative ones."""
+    if not isinstance(indices, Value):
+        array = np.asarray(indices)
+        if (array < 0).any():
+            if not isinstance(size, int):
+                raise ValueError("a negative index into an axis of free size has no lowering")
+            array = np.where(array < 0, array + size, array)
+        return b.constant(array, "int32")
+    ids = indices if indices.dtype in ("int32", "int64") else b.cast(indices, "int32")
+    if indices.dtype.startswith("uint") or not isinstance(size, int):
+        return ids
+    shifted = b.binary("add", ids, size)
+    return b.select(b.compare("less", ids, 0), shifted, ids)

@@ -1,0 +1,145 @@
+"""Two recordings of one function become one: equal things stay, numbers that move become sizes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from hornbeam.converter.lowering.builder import Builder
+from hornbeam.converter.trace.sizes import Sizes, UnknownSizeError
+from hornbeam.graph import Dim, Value
+from hornbeam.graph import operations as op
+
+__all__ = ["Merger"]
+
+_BOOKKEEPING = {"name", "_inbound_nodes", "_outbound_nodes", "_remat_mode", "_lock"}
+
+
+@dataclass
+class Merger:
+    """Merges arguments, attributes and constants of two recordings, leaf by leaf."""
+
+    builder: Builder
+    sizes: Sizes
+    #: The value that stands for a `KerasTensor` of the first recording.
+    lookup: Callable[[Any], Value]
+
+    def merge(self, a: Any, b: Any) -> Any:
+        """One structure for two: tensors become values, moving numbers become sizes."""
+        if isinstance(a, keras.KerasTensor):
+            return self.lookup(a)
+        if isinstance(a, keras.Variable) or a is b:
+            return a
+        if isinstance(a, slice):
+            return slice(*map(self.merge, (a.start, a.stop, a.step), (b.start, b.stop, b.step)))
+        if isinstance(a, tuple) and hasattr(a, "_fields"):
+            return type(a)(*map(self.merge, a, b))
+        if isinstance(a, (list, tuple)):
+            return type(a)(self.merge(x, y) for x, y in zip(a, b, strict=True))
+        if isinstance(a, dict):
+            return {key: self.merge(a[key], b[key]) for key in a}
+        if isinstance(a, bool):
+            return a
+        if isinstance(a, int):
+            return self.sizes.solve((int(a), int(b)))
+        if isinstance(a, float):
+            return self._float(a, float(b))
+        if _is_array(a):
+            return self.constant(np.asarray(a), np.asarray(b))
+        return a
+
+    def operation(self, a: Any, b: Any) -> Any:
+        """An operation whose attributes are merged; layers are one object in both recordings."""
+        if a is b or isinstance(a, keras.Layer):
+            return a
+        changed = {
+            key: merged
+            for key, value in vars(a).items()
+            if key not in _BOOKKEEPING and key in vars(b) and not is_dataclass(value)
+            if (merged := self.merge(value, vars(b)[key])) is not value
+        }
+        if not changed:
+            return a
+        both = copy.copy(a)
+        vars(both).update(changed)
+        return both
+
+    def constant(self, a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Any:
+        """An array that was computed while recording: known, repeated, or counted along a size."""
+        if a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
+            return a
+        if a.shape == b.shape == () and a.dtype.kind in "iu":
+            dim = self.sizes.solve((int(a), int(b)))
+            return self.builder.emit(op.DimensionOf(dim, str(a.dtype)))
+        if a.ndim != b.ndim:
+            raise UnknownSizeError(f"an array of {a.ndim} and of {b.ndim} axes")
+        shape = tuple(map(self.sizes.solve, zip(a.shape, b.shape, strict=True)))
+        found = self._repeated(a, b, shape) or self._counted(a, b, shape)
+        if found is None:
+            found = self._triangle(a, b, shape)
+        if found is None:
+            raise UnknownSizeError(
+                f"an array of shape {shape} whose elements depend on its free size"
+            )
+        return found
+
+    def _float(self, a: float, b: float) -> Any:
+        if a == b or (a != a and b != b):
+            return a
+        if a == int(a) and b == int(b):
+            return self.builder.emit(
+                op.DimensionOf(self.sizes.solve((int(a), int(b))), "float32")
+            )
+        raise UnknownSizeError(f"a number that is {a} for one size and {b} for another")
+
+    def _repeated(
+        self, a: npt.NDArray[Any], b: npt.NDArray[Any], shape: tuple[Dim, ...]
+    ) -> Value | None:
+        """The same slice over and over along every free axis."""
+        free = tuple(i for i, dim in enumerate(shape) if not isinstance(dim, int))
+        one = tuple(slice(0, 1) if i in free else slice(None) for i in range(a.ndim))
+        if not (np.array_equal(a[one], b[one]) and (a == a[one]).all() and (b == b[one]).all()):
+            return None
+        return self.builder.broadcast(self.builder.constant(a[one]), shape)
+
+    def _counted(
+        self, a: npt.NDArray[Any], b: npt.NDArray[Any], shape: tuple[Dim, ...]
+    ) -> Value | None:
+        """``start + step * i`` along one axis, as ``ops.arange(length)`` makes it."""
+        wide = [i for i, size in enumerate(a.shape) if size != 1]
+        if len(wide) != 1 or a.dtype.kind not in "iuf" or a.size < 2:
+            return None
+        numbers, others = a.reshape(-1), b.reshape(-1)
+        start, step = numbers[0], numbers[1] - numbers[0]
+        if any((x != start + step * np.arange(x.size)).any() for x in (numbers, others)):
+            return None
+        if int(start) != start or int(step) != step:
+            return None
+        counted = op.Range(int(start), int(step), shape[wide[0]], str(a.dtype))
+        return self.builder.reshape(self.builder.emit(counted), shape)
+
+    def _triangle(
+        self, a: npt.NDArray[Any], b: npt.NDArray[Any], shape: tuple[Dim, ...]
+    ) -> Value | None:
+        """1 (or True) on and below the diagonal of the last two axes: a causal mask."""
+        if a.ndim < 2 or a.dtype.kind not in "biuf":
+            return None
+        for x in (a, b):
+            if x[..., 0, 0].size != 1 or not np.array_equal(x, np.tril(np.ones_like(x))):
+                return None
+        rows, columns = (
+            self.builder.emit(op.Range(0, 1, length, "int32")) for length in shape[-2:]
+        )
+        column = self.builder.reshape(rows, (shape[-2], 1))
+        below = self.builder.compare("greater_equal", column, columns)
+        return self.builder.reshape(self.builder.cast(below, str(a.dtype)), shape)
+
+
+def _is_array(thing: Any) -> bool:
+    return hasattr(thing, "__array__") and hasattr(thing, "shape")

@@ -1,0 +1,104 @@
+"""Free sizes while Python code runs: stand-in numbers, and the way back from numbers to symbols.
+
+``ops.shape`` must give numbers while a ``call`` is recorded, so each free size gets a stand-in, and
+the recording is made twice with different stand-ins. A number that is the same in both is a number;
+one that moves is a size, and `Sizes.solve` finds which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from hornbeam.graph import Dim, Shape
+from hornbeam.graph.dims import ceil_div, evaluate, symbol
+
+__all__ = ["Sizes", "UnknownSizeError"]
+
+# Pairs of primes with different gaps, so that the difference alone tells the symbols apart. Large
+# enough for a picture to survive five halvings, small enough for constants of that size.
+_BATCH = (5, 11)
+_OTHERS = ((163, 193), (211, 257), (223, 281), (229, 293), (239, 311), (241, 337))
+
+
+class UnknownSizeError(ValueError):
+    """A number that depends on free sizes in a way that is not understood."""
+
+
+class Sizes:
+    """The stand-ins of a model's free sizes, in two assignments."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        others = iter(_OTHERS)
+        pairs = {name: _BATCH if name == "batch" else next(others) for name in names}
+        self.assignments: tuple[Mapping[str, int], Mapping[str, int]] = (
+            {name: pair[0] for name, pair in pairs.items()},
+            {name: pair[1] for name, pair in pairs.items()},
+        )
+        self._known: dict[tuple[int, int], Dim] = {}
+        self.learn(symbol(name) for name in pairs)
+
+    def numbers(self, dim: Dim) -> tuple[int, int]:
+        """The stand-ins of a size under both assignments."""
+        first, second = self.assignments
+        return evaluate(dim, first), evaluate(dim, second)
+
+    def shape(self, shape: Shape, which: int) -> tuple[int, ...]:
+        """A shape with stand-ins for its free sizes."""
+        return tuple(evaluate(dim, self.assignments[which]) for dim in shape)
+
+    def learn(self, dims: Iterable[Dim]) -> None:
+        """Remember sizes that occur in the graph: numbers that move are most likely these."""
+        for dim in dims:
+            if not isinstance(dim, int):
+                self._known.setdefault(self.numbers(dim), dim)
+
+    def solve(self, pair: tuple[int, int]) -> Dim:
+        """The size that has the value ``pair`` under the two assignments, simplest first."""
+        if pair[0] == pair[1]:
+            return pair[0]
+        if pair in self._known:
+            return self._known[pair]
+        for find in (self._multiple, self._shifted, self._part, self._combined):
+            dim = find(pair)
+            if dim is not None:
+                self.learn([dim])
+                return dim
+        raise UnknownSizeError(
+            f"a size of {pair[0]} for {dict(self.assignments[0])} and of {pair[1]} for "
+            f"{dict(self.assignments[1])}"
+        )
+
+    def _multiple(self, pair: tuple[int, int]) -> Dim | None:
+        for (a, b), dim in self._known.items():
+            if a and pair[0] % a == 0 and pair[0] * b == pair[1] * a:
+                return dim * (pair[0] // a)
+        return None
+
+    def _shifted(self, pair: tuple[int, int]) -> Dim | None:
+        for (a, b), dim in self._known.items():
+            if pair[0] - a == pair[1] - b:
+                return dim + (pair[0] - a)
+        return None
+
+    def _part(self, pair: tuple[int, int]) -> Dim | None:
+        for (a, b), dim in self._known.items():
+            if not pair[0]:
+                continue
+            for divisor in {a // pair[0], a // pair[0] + 1} - {0, 1}:
+                if (a // divisor, b // divisor) == pair:
+                    return dim // divisor
+                if (-(-a // divisor), -(-b // divisor)) == pair:
+                    return ceil_div(dim, divisor)
+        return None
+
+    def _combined(self, pair: tuple[int, int]) -> Dim | None:
+        known = list(self._known.items())
+        for (a, b), dim in known:
+            for (c, d), other in known:
+                if (a + c, b + d) == pair:
+                    return dim + other
+                if (a - c, b - d) == pair:
+                    return dim - other
+                if a * c and pair[0] % (a * c) == 0 and pair[0] * b * d == pair[1] * a * c:
+                    return dim * other * (pair[0] // (a * c))
+        return None
