@@ -12,7 +12,7 @@ cross-validation among the other pictures.
 
 The writers are the same in both splits, as in most figures published for these data. How
 the network does on hands that it has never seen shows with ``--by-order``: it holds out the
-last 450 pictures, since each writer's pictures stand together, prints, and writes nothing.
+last 450 pictures, since those of one writer mostly stand together, and writes nothing.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 ``digits.keras`` takes float32 pictures (batch, 8, 8, 1) with values 0..16 as ``image`` and
 gives ten probabilities as ``digit``. ``heldout.npz`` holds ``images``, uint8 (450, 8, 8),
 and ``labels``, uint8 (450,). Both are made by ``examples/digits/train.py``.
+
+The pictures are from *Optical Recognition of Handwritten Digits* by E. Alpaydin and C. Kaynak
+(1998), UCI Machine Learning Repository, doi:10.24432/C50P49, licensed CC BY 4.0.
 """
 
 from __future__ import annotations
