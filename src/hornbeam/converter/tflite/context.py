@@ -6,7 +6,7 @@ A result is an unnamed `Tensor` until the writer's caller binds it to a graph va
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,7 +103,7 @@ class Context:
 
     # Constants
 
-    def constant(self, data: npt.ArrayLike, dtype: str | None = None) -> Tensor:
+    def constant(self, data: Any, dtype: str | None = None) -> Tensor:
         """A small constant (shapes, axes, factors), shared where it is equal."""
         array = np.asarray(data, dtype=dtype)
         key = (array.shape, array.dtype.str, array.tobytes())
@@ -130,7 +130,8 @@ class Context:
 
         def array() -> npt.NDArray[Any]:
             stored = _stored(value)
-            return stored.transpose(order).astype(dtype, copy=False).reshape(final)
+            moved: npt.NDArray[Any] = stored.transpose(order).astype(dtype, copy=False)
+            return moved.reshape(final)
 
         if value.array.nbytes <= _SHARED_BYTES and value.quantization is None and axes is None:
             tensor = self.constant(array())
@@ -138,6 +139,24 @@ class Context:
             tensor = self._hold(value.name, final, dtype, array)
             tensor.quantization = _moved(value, order, final)
         self._constants[key] = tensor
+        return tensor
+
+    def derived(
+        self,
+        value: Value,
+        shape: tuple[int, ...],
+        function: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
+        quantization: Quantization | None = None,
+    ) -> Tensor:
+        """A constant computed from one of the model's when the file is packed.
+
+        ``quantization``, if any, is that of the result; its axis is one of ``shape``.
+        """
+        dtype = storage_dtype(value.dtype) if quantization is None else quantization.dtype
+        tensor = self._hold(
+            value.name, shape, dtype, lambda: function(_stored(value)).astype(dtype, copy=False)
+        )
+        tensor.quantization = quantization
         return tensor
 
     def _hold(self, name: str, shape: tuple[int, ...], dtype: str, array: Any) -> Tensor:
@@ -198,7 +217,7 @@ class Context:
         if x.dtype == dtype:
             return x
         result = self.emit("CAST", [x], TensorType(x.shape, dtype), _cast_options(x.dtype, dtype))
-        if self._node is None:
+        if np.can_cast(x.dtype, dtype):
             self.origins[result] = x
         return result
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from ai_edge_litert import schema_py_generated as schema
 
 from hornbeam.converter.tflite.context import Context, Tensor
-from hornbeam.converter.tflite.linear import transposed
+from hornbeam.converter.tflite.linear import transposed, unsupported
+from hornbeam.converter.tflite.movement import broadcast_to
 from hornbeam.converter.tflite.registry import writes
 from hornbeam.converter.tflite.tensors import storage_dtype
-from hornbeam.converter.tflite.unary import UNARY
+from hornbeam.converter.tflite.unary import INTEGER, UNARY
 from hornbeam.graph import Node, TensorType
 from hornbeam.graph.dims import broadcast
 from hornbeam.graph.operations import (
@@ -43,6 +44,15 @@ _BINARY = {
     "logical_or": "LOGICAL_OR",
     "logical_xor": "NOT_EQUAL",
 }
+#: What arithmetic means for bool, which has no kernels.
+_BINARY_BOOL = {
+    "add": "LOGICAL_OR",
+    "maximum": "LOGICAL_OR",
+    "multiply": "LOGICAL_AND",
+    "minimum": "LOGICAL_AND",
+}
+#: Operators without a kernel for int64; the numbers are taken to fit int32.
+_NOT_INT64 = ("DIV", "FLOOR_DIV", "POW")
 
 _OPTIONS = {
     "ADD": schema.AddOptionsT,
@@ -54,19 +64,36 @@ _OPTIONS = {
 
 @writes(Unary)
 def unary(ctx: Context, node: Node) -> Tensor:
-    """One of `UNARY`."""
-    return UNARY[cast(Unary, node.operation).function](ctx, ctx.read(node.inputs[0]))
+    """One of `UNARY`, or of `INTEGER`."""
+    function = cast(Unary, node.operation).function
+    x = ctx.read(node.inputs[0])
+    if x.dtype in ("float32", "bool"):
+        return UNARY[function](ctx, x)
+    if function not in INTEGER:
+        raise unsupported(
+            node, f"{function} of integers.", "Cast the integers to float32 before it."
+        )
+    return INTEGER[function](ctx, x)
 
 
 @writes(Binary)
 def binary(ctx: Context, node: Node) -> Tensor:
     """ADD, MUL, MAXIMUM and so on."""
-    code = _BINARY[cast(Binary, node.operation).function]
+    function = cast(Binary, node.operation).function
     a, b = ctx.reads(node)
+    code = _BINARY[function]
+    if a.dtype == "bool":
+        code = _BINARY_BOOL.get(function, code)
+    if code == "ATAN2":
+        shape = broadcast(a.shape, b.shape)
+        return ctx.binary(code, broadcast_to(ctx, a, shape), broadcast_to(ctx, b, shape))
+    if a.dtype == "int64" and code in _NOT_INT64:
+        a, b = ctx.cast(a, "int32"), ctx.cast(b, "int32")
+        return ctx.cast(ctx.binary(code, a, b), "int64")
     return ctx.binary(code, a, b, _fusing(ctx, code))
 
 
-def _fusing(ctx: Context, code: str) -> object:
+def _fusing(ctx: Context, code: str) -> Any:
     """Options that take the waiting activation along."""
     if code not in _OPTIONS:
         return None
@@ -85,8 +112,11 @@ def affine(ctx: Context, node: Node) -> Tensor:
 @writes(Compare)
 def compare(ctx: Context, node: Node) -> Tensor:
     """EQUAL, LESS and so on."""
+    code = cast(Compare, node.operation).function.upper()
     a, b = ctx.reads(node)
-    return ctx.compare(cast(Compare, node.operation).function.upper(), a, b)
+    if a.dtype == "bool" and code not in ("EQUAL", "NOT_EQUAL"):
+        a, b = ctx.cast(a, "int32"), ctx.cast(b, "int32")
+    return ctx.compare(code, a, b)
 
 
 @writes(Select)
@@ -99,8 +129,12 @@ def select(ctx: Context, node: Node) -> Tensor:
 
 @writes(Cast)
 def cast_to(ctx: Context, node: Node) -> Tensor:
-    """CAST, unless both dtypes are carried by the same one."""
-    return ctx.cast(ctx.read(node.inputs[0]), storage_dtype(cast(Cast, node.operation).dtype))
+    """CAST; a small integer is made small first, so that it wraps around as it should."""
+    dtype = cast(Cast, node.operation).dtype
+    x = ctx.read(node.inputs[0])
+    if dtype in ("int8", "int16", "uint8", "uint16", "uint32") and x.dtype != "bool":
+        x = ctx.cast(x, dtype)
+    return ctx.cast(x, storage_dtype(dtype))
 
 
 @writes(Clip)
@@ -108,14 +142,10 @@ def clip(ctx: Context, node: Node) -> Tensor:
     """RELU where the bounds are its own, else MAXIMUM and MINIMUM."""
     operation = cast(Clip, node.operation)
     x = ctx.read(node.inputs[0])
-    if x.dtype == "float32":
-        match (operation.minimum, operation.maximum):
-            case (0, None):
-                return ctx.unary("RELU", x)
-            case (0, 6):
-                return ctx.unary("RELU6", x)
-            case (-1, 1):
-                return ctx.unary("RELU_N1_TO_1", x)
+    codes = {(0, None): "RELU", (0, 6): "RELU6", (-1, 1): "RELU_N1_TO_1"}
+    code = codes.get((operation.minimum, operation.maximum))  # type: ignore[arg-type]
+    if code is not None and x.dtype == "float32":
+        return ctx.unary(code, x)
     if operation.minimum is not None:
         x = ctx.binary("MAXIMUM", x, operation.minimum)
     if operation.maximum is not None:
@@ -166,7 +196,7 @@ def log_softmax(ctx: Context, node: Node) -> Tensor:
     return _along(ctx, "LOG_SOFTMAX", ctx.read(node.inputs[0]), axis, options)
 
 
-def _along(ctx: Context, code: str, x: Tensor, axis: int, options: object) -> Tensor:
+def _along(ctx: Context, code: str, x: Tensor, axis: int, options: Any) -> Tensor:
     """An operator that works along the last axis, along any."""
     order = list(range(x.rank))
     order[axis], order[-1] = order[-1], order[axis]

@@ -1,4 +1,4 @@
-"""Reshapes, slices, joins, look-ups."""
+"""Reshapes, joins, padding, resampling, look-ups."""
 
 from __future__ import annotations
 
@@ -7,12 +7,27 @@ from typing import cast
 from ai_edge_litert import schema_py_generated as schema
 
 from hornbeam.converter.tflite.context import Context, Tensor
-from hornbeam.converter.tflite.linear import transposed
+from hornbeam.converter.tflite.linear import transposed, unsupported
 from hornbeam.converter.tflite.registry import writes
-from hornbeam.converter.tflite.sizes import reshape
+from hornbeam.converter.tflite.sizes import reshape, shape_tensor
+from hornbeam.converter.tflite.slices import part
+from hornbeam.converter.tflite.tensors import storage_dtype
 from hornbeam.converter.tflite.windows import pad
-from hornbeam.graph import Dim, Node, TensorType
-from hornbeam.graph.operations import Concat, Pad, Reshape, Transpose
+from hornbeam.graph import Dim, Node, Shape, TensorType
+from hornbeam.graph.operations import (
+    Broadcast,
+    Concat,
+    Gather,
+    OneHot,
+    Pad,
+    Reshape,
+    Resize,
+    Reverse,
+    Tile,
+    Transpose,
+)
+
+__all__ = ["broadcast_to", "concatenated"]
 
 
 @writes(Reshape)
@@ -27,11 +42,38 @@ def write_transpose(ctx: Context, node: Node) -> Tensor:
     return transposed(ctx, ctx.read(node.inputs[0]), cast(Transpose, node.operation).axes)
 
 
+@writes(Broadcast)
+def write_broadcast(ctx: Context, node: Node) -> Tensor:
+    """BROADCAST_TO."""
+    return broadcast_to(ctx, ctx.read(node.inputs[0]), cast(Broadcast, node.operation).shape)
+
+
+def broadcast_to(ctx: Context, x: Tensor, shape: Shape) -> Tensor:
+    """``x`` repeated to fill ``shape``."""
+    if x.shape == shape:
+        return x
+    inputs = [x, shape_tensor(ctx, shape)]
+    return ctx.emit(
+        "BROADCAST_TO", inputs, TensorType(shape, x.dtype), schema.BroadcastToOptionsT()
+    )
+
+
+@writes(Tile)
+def tile(ctx: Context, node: Node) -> Tensor:
+    """TILE."""
+    repeats = cast(Tile, node.operation).repeats
+    x = ctx.read(node.inputs[0])
+    if all(count == 1 for count in repeats):
+        return x
+    shape = tuple(dim * count for dim, count in zip(x.shape, repeats, strict=True))
+    inputs = [x, ctx.constant(repeats, "int32")]
+    return ctx.emit("TILE", inputs, TensorType(shape, x.dtype), schema.TileOptionsT())
+
+
 @writes(Concat)
 def concat(ctx: Context, node: Node) -> Tensor:
     """CONCATENATION."""
-    inputs, axis = ctx.reads(node), cast(Concat, node.operation).axis
-    return concatenated(ctx, inputs, axis)
+    return concatenated(ctx, ctx.reads(node), cast(Concat, node.operation).axis)
 
 
 def concatenated(ctx: Context, inputs: list[Tensor], axis: int) -> Tensor:
@@ -50,6 +92,89 @@ def concatenated(ctx: Context, inputs: list[Tensor], axis: int) -> Tensor:
 
 @writes(Pad)
 def write_pad(ctx: Context, node: Node) -> Tensor:
-    """PAD and PADV2."""
+    """PAD, PADV2, MIRROR_PAD; edges are joined on, axis by axis."""
     operation = cast(Pad, node.operation)
-    return pad(ctx, ctx.read(node.inputs[0]), operation.paddings, operation.value)
+    x = ctx.read(node.inputs[0])
+    if operation.mode == "constant":
+        return pad(ctx, x, operation.paddings, operation.value)
+    if operation.mode == "edge":
+        for axis, amounts in enumerate(operation.paddings):
+            x = _edge_padded(ctx, x, axis, amounts)
+        return x
+    reflect = operation.mode == "reflect"
+    for dim, amounts in zip(x.shape, operation.paddings, strict=True):
+        if isinstance(dim, int) and max(amounts) > dim - reflect:
+            raise unsupported(
+                node,
+                f"TFLite mirrors an axis once, and {max(amounts)} elements are too many for {dim}.",
+                "Pad less, or in two steps, or write ONNX.",
+            )
+    options = schema.MirrorPadOptionsT()
+    modes = schema.MirrorPadMode
+    options.mode = modes.REFLECT if reflect else modes.SYMMETRIC
+    inputs = [x, ctx.constant(operation.paddings, "int32")]
+    return ctx.emit("MIRROR_PAD", inputs, node.output.type.with_shape(node.output.shape), options)
+
+
+def _edge_padded(ctx: Context, x: Tensor, axis: int, amounts: tuple[int, int]) -> Tensor:
+    before, after = amounts
+    pieces = [x]
+    if before:
+        pieces = [part(ctx, x, axis, 0, 1)] * before + pieces
+    if after:
+        pieces += [part(ctx, x, axis, x.shape[axis] - 1, 1)] * after
+    return concatenated(ctx, pieces, axis)
+
+
+@writes(Reverse)
+def reverse(ctx: Context, node: Node) -> Tensor:
+    """REVERSE_V2, which takes neighbouring axes only: one axis at a time."""
+    x = ctx.read(node.inputs[0])
+    for axis in cast(Reverse, node.operation).axes:
+        inputs = [x, ctx.constant([axis], "int32")]
+        x = ctx.emit("REVERSE_V2", inputs, x.type, schema.ReverseV2OptionsT())
+    return x
+
+
+@writes(Gather)
+def gather(ctx: Context, node: Node) -> Tensor:
+    """GATHER."""
+    x, indices = ctx.reads(node)
+    options = schema.GatherOptionsT()
+    options.axis = axis = cast(Gather, node.operation).axis
+    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    return ctx.emit("GATHER", [x, indices], TensorType(shape, x.dtype), options)
+
+
+@writes(OneHot)
+def one_hot(ctx: Context, node: Node) -> Tensor:
+    """ONE_HOT."""
+    operation = cast(OneHot, node.operation)
+    indices = ctx.read(node.inputs[0])
+    dtype = storage_dtype(operation.dtype)
+    options = schema.OneHotOptionsT()
+    options.axis = -1
+    on_off = [ctx.constant(1, dtype), ctx.constant(0, dtype)]
+    inputs = [indices, ctx.constant(operation.depth, "int32"), *on_off]
+    shape = (*indices.shape, operation.depth)
+    return ctx.emit("ONE_HOT", inputs, TensorType(shape, dtype), options)
+
+
+@writes(Resize)
+def resize(ctx: Context, node: Node) -> Tensor:
+    """RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR."""
+    operation = cast(Resize, node.operation)
+    x = ctx.read(node.inputs[0])
+    shape = (x.shape[0], *operation.size, x.shape[-1])
+    bilinear = operation.interpolation == "bilinear"
+    if x.dtype != "float32" and bilinear:
+        raise unsupported(
+            node, f"bilinear resizing of {x.dtype}.", "Cast the picture to float32 before it."
+        )
+    options = (
+        schema.ResizeBilinearOptionsT() if bilinear else schema.ResizeNearestNeighborOptionsT()
+    )
+    options.halfPixelCenters = True
+    code = "RESIZE_BILINEAR" if bilinear else "RESIZE_NEAREST_NEIGHBOR"
+    inputs = [x, shape_tensor(ctx, operation.size)]
+    return ctx.emit(code, inputs, TensorType(shape, x.dtype), options)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from hornbeam.converter.tflite.context import Context, Tensor
 from hornbeam.converter.tflite.linear import slid
 from hornbeam.converter.tflite.reduction import reduce
 from hornbeam.converter.tflite.registry import writes
-from hornbeam.converter.tflite.sizes import drop_axis, insert_axis, merged, reshape
-from hornbeam.converter.tflite.windows import Window, enter
-from hornbeam.graph import Node
+from hornbeam.converter.tflite.sizes import drop_axis, insert_axis, merged, reshape, shape_tensor
+from hornbeam.converter.tflite.windows import Window, enter, is_builtin, pad
+from hornbeam.graph import Node, TensorType
 from hornbeam.graph.operations import LayerNorm, Pool
 
 #: The least float32, which every other number beats.
-_LOWEST = -3.4028234663852886e38
+LOWEST = -3.4028234663852886e38
 
 
 @writes(Pool)
@@ -35,14 +37,58 @@ def pool(ctx: Context, node: Node) -> Tensor:
 
 def slide(ctx: Context, code: str, x: Tensor, window: Window) -> Tensor:
     """A pool over two axes."""
+    if window.size == (1, 1) and x.quantization is None:
+        return _picked(ctx, x, window)
+    if code == "AVERAGE_POOL_2D" and not is_builtin(x, window):
+        return _average_of_present(ctx, x, window)
     type_ = slid(x, window, x.shape[-1])
-    x, padding = enter(ctx, x, window, _LOWEST)
     options = schema.Pool2DOptionsT()
-    options.padding = padding
+    x, options.padding = enter(ctx, x, window, LOWEST)
     options.strideH, options.strideW = window.strides
     options.filterHeight, options.filterWidth = window.size
     options.fusedActivationFunction = ctx.take_activation()
     return ctx.emit(code, [x], type_, options)
+
+
+def _average_of_present(ctx: Context, x: Tensor, window: Window) -> Tensor:
+    """An average that leaves out padding which "same" cannot express.
+
+    The average with zeros for padding, divided by the same average of ones.
+    """
+    activation, ctx.activation = ctx.activation, schema.ActivationFunctionType.NONE
+    pads = ((0, 0), *cast("tuple[tuple[int, int], ...]", window.padding), (0, 0))
+    inner = replace(window, padding="valid")
+    average = slide(ctx, "AVERAGE_POOL_2D", pad(ctx, x, pads), inner)
+    shape = (1, *x.shape[1:-1], 1)
+    ones = ctx.emit(
+        "FILL",
+        [shape_tensor(ctx, shape), ctx.constant(1, "float32")],
+        TensorType(shape, "float32"),
+        schema.FillOptionsT(),
+    )
+    if ctx.known(shape):
+        ones = ctx.constant(np.ones(cast("tuple[int, ...]", shape), np.float32))
+    share = slide(ctx, "AVERAGE_POOL_2D", pad(ctx, ones, pads), inner)
+    ctx.activation = activation
+    options = schema.DivOptionsT()
+    options.fusedActivationFunction = ctx.take_activation()
+    return ctx.binary("DIV", average, share, options)
+
+
+def _picked(ctx: Context, x: Tensor, window: Window) -> Tensor:
+    """A pool of single elements; XNNPACK has that only as a convolution of each by 1."""
+    if window.strides == (1, 1):
+        return x
+    channels = cast(int, x.shape[-1])
+    type_ = slid(x, window, channels)
+    options = schema.DepthwiseConv2DOptionsT()
+    options.depthMultiplier = 1
+    x, options.padding = enter(ctx, x, window, LOWEST)
+    options.strideH, options.strideW = window.strides
+    options.fusedActivationFunction = ctx.take_activation()
+    ones = ctx.constant(np.ones((1, 1, 1, channels), np.float32))
+    zeros = ctx.constant(np.zeros(channels, np.float32))
+    return ctx.emit("DEPTHWISE_CONV_2D", [x, ones, zeros], type_, options)
 
 
 def _pool_3d(ctx: Context, code: str, x: Tensor, window: Window) -> Tensor:

@@ -39,7 +39,8 @@ def _broadcasts(operator: Operator) -> bool:
 
 def _conv_2d(operator: Operator) -> int:
     x, kernel = operator.inputs[0], operator.inputs[1]
-    assert x is not None and kernel is not None
+    assert x is not None
+    assert kernel is not None
     if x.shape[-1] != kernel.shape[-1]:
         return 6
     return {"int8": 3, "int16": 4}.get(x.dtype, 1)

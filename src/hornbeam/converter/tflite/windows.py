@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -10,7 +11,7 @@ from hornbeam.converter.tflite.context import Context, Tensor
 from hornbeam.graph import Dim, Shape, TensorType
 from hornbeam.graph.operations import Padding
 
-__all__ = ["Window", "enter", "pad", "same_padding"]
+__all__ = ["Window", "enter", "is_builtin", "pad", "same_padding"]
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,22 @@ def same_padding(size: Dim, window: int, stride: int) -> tuple[int, int] | None:
     return total // 2, total - total // 2
 
 
+def is_builtin(x: Tensor, window: Window) -> bool:
+    """Whether SAME or VALID says what the padding of ``window`` over ``x`` is."""
+    padding = window.padding
+    if isinstance(padding, str) or not any(map(any, padding)):
+        return True
+    return tuple(map(same_padding, x.shape[1:-1], window.size, window.strides)) == padding
+
+
 def enter(ctx: Context, x: Tensor, window: Window, fill: float = 0.0) -> tuple[Tensor, int]:
     """``x``, padded if need be, and the schema's padding with which ``window`` slides over it."""
-    if isinstance(window.padding, str):
-        same = window.padding == "same"
-        return x, schema.Padding.SAME if same else schema.Padding.VALID
-    spatial = x.shape[1:-1]
-    if not any(map(any, window.padding)):
-        return x, schema.Padding.VALID
-    same_pads = tuple(map(same_padding, spatial, window.size, window.strides))
-    if same_pads == window.padding:
-        return x, schema.Padding.SAME
-    return pad(ctx, x, ((0, 0), *window.padding, (0, 0)), fill), schema.Padding.VALID
+    padding = window.padding
+    if is_builtin(x, window):
+        valid = padding == "valid" or (padding != "same" and not any(map(any, padding)))
+        return x, schema.Padding.VALID if valid else schema.Padding.SAME
+    pairs = cast("tuple[tuple[int, int], ...]", padding)
+    return pad(ctx, x, ((0, 0), *pairs, (0, 0)), fill), schema.Padding.VALID
 
 
 def pad(

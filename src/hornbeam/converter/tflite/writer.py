@@ -11,7 +11,15 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from hornbeam.converter.files import replacing
-from hornbeam.converter.tflite import elementwise, linear, movement, pooling, reduction
+from hornbeam.converter.tflite import (
+    elementwise,
+    linear,
+    movement,
+    pooling,
+    reduction,
+    slices,
+    transposed_conv,
+)
 from hornbeam.converter.tflite.context import Context, Operator, Tensor
 from hornbeam.converter.tflite.flatfile import FlatFile, pack
 from hornbeam.converter.tflite.fusion import fused_activations
@@ -24,7 +32,7 @@ from hornbeam.graph.dims import evaluate
 __all__ = ["to_bytes", "write"]
 
 #: Importing a family registers its writers.
-FAMILIES = (elementwise, linear, movement, pooling, reduction)
+FAMILIES = (elementwise, linear, movement, pooling, reduction, slices, transposed_conv)
 
 _NONE = schema.ActivationFunctionType.NONE
 _ACTIVATIONS = {
