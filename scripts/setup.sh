@@ -52,7 +52,7 @@ unpack_debian_pip() {
 make_with_venv() {
     python=$(find_python)
     say "Making $venv with $python"
-    if "$python" -c 'import ensurepip' 2>/dev/null; then
+    if "$python" -c 'import ensurepip; ensurepip.version()' 2>/dev/null; then
         "$python" -m venv "$venv"
         return
     fi

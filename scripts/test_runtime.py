@@ -5,10 +5,11 @@
     python scripts/test_runtime.py [--require 3.10] [--junitxml FILE] [pytest arguments]
 
 For each supported Python that this machine has, an environment under
-``.cache/runtime-envs`` gets the built wheel, its engines and pytest, and nothing else: no
-Keras, no converter. One more, on the oldest Python found, gets the lowest versions that
-the bounds in ``pyproject.toml`` allow. A table closes the run; a Python that cannot be had
-is named there, and makes the run fail only where ``--require`` asks for it.
+``.cache/runtime-envs`` gets the built wheel and its engines, pytest, and onnx to write small
+models with, and nothing else: no Keras, no converter. One more, on the oldest Python found,
+gets the lowest versions that the bounds in ``pyproject.toml`` allow. A table closes the run;
+a Python that cannot be had is named there, and makes the run fail only where ``--require``
+asks for it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ ENVIRONMENTS = ROOT / ".cache" / "runtime-envs"
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13", "3.14")
 ENGINES = ("onnxruntime", "ai-edge-litert")
 SHOWN = ("numpy", *ENGINES)
+# What the tests need beside the wheel; their versions are no promise of the runtime.
+TOOLS = ("onnx", "pytest")
 
 
 @dataclass(frozen=True)
@@ -105,14 +108,14 @@ def base_python(python: str) -> str:
 
 
 def declared() -> list[Requirement]:
-    """What the wheel needs to run models: the base dependencies and both engines."""
+    """What the wheel needs to run models (the base and both engines), and the tests' tools."""
     import tomllib  # New in 3.11: this script runs where the converter does.
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     lines = project["dependencies"] + extras["cpu"] + extras["litert"]
-    pytest = [line for line in extras["dev"] if Requirement(line).name == "pytest"]
-    return [Requirement(line) for line in lines + pytest]
+    tools = [r for r in extras["convert"] + extras["dev"] if Requirement(r).name in TOOLS]
+    return [Requirement(line) for line in lines + tools]
 
 
 def plan(versions: dict[str, Path]) -> list[Plan]:
@@ -138,9 +141,9 @@ def applicable(version: str) -> list[Requirement]:
 
 
 def lowest(requirement: Requirement) -> str:
-    """The lower bound as a pin; pytest, which is no part of the wheel, is left as it is."""
+    """The lower bound as a pin; a tool of the tests is left as it is."""
     bounds = [s.version for s in requirement.specifier if s.operator == ">="]
-    if requirement.name == "pytest":
+    if requirement.name in TOOLS:
         return str(requirement)
     if len(bounds) != 1:
         raise SystemExit(f"pyproject.toml gives no single lower bound for {requirement}")
