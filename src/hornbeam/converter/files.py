@@ -8,6 +8,7 @@ model that was there before stays as it was until the new one takes its name.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import uuid
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from hornbeam.errors import OutputError
 
-__all__ = ["replacing"]
+__all__ = ["replacing", "staging"]
 
 
 @contextmanager
@@ -27,24 +28,61 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     whatever it wrote is removed and an existing ``path`` stays untouched. An `OSError` (also one
     raised inside the block: no space, no permission) becomes an `OutputError`.
     """
-    target = Path(path)
     temporary: Path | None = None
     try:
-        # A link stays a link: what it points to is replaced.
-        final = Path(os.path.realpath(target))
-        _refuse_unwritable(final)
-        temporary = final.with_name(f".hornbeam-{uuid.uuid4().hex[:12]}{final.suffix}")
-        yield temporary
-        temporary.replace(final)
-    except OSError as error:
-        raise OutputError(
-            f"The file {target} was to be written",
-            f"The system says: {error.strerror or error}",
-            _advice(error),
-        ) from error
+        with _explained(path):
+            # A link stays a link: what it points to is replaced.
+            final = Path(os.path.realpath(path))
+            _refuse_unwritable(final)
+            temporary = final.with_name(f"{_hidden()}{final.suffix}")
+            yield temporary
+            temporary.replace(final)
     finally:
         if temporary is not None:
             _remove(temporary)
+
+
+@contextmanager
+def staging(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a path of the same name in a hidden folder beside ``path``, to try the file out.
+
+    When the block succeeds, whatever lies in that folder moves beside ``path``: the weights of a
+    model first, the model itself last. When it raises, all of it is removed, and what was there
+    before stays untouched. An `OSError` becomes an `OutputError`, as in `replacing`.
+    """
+    folder: Path | None = None
+    try:
+        with _explained(path):
+            final = Path(os.path.realpath(path))
+            _refuse_unwritable(final)
+            folder = final.with_name(_hidden())
+            folder.mkdir()
+            staged = folder / final.name
+            yield staged
+            for companion in sorted(folder.iterdir()):
+                if companion != staged:
+                    companion.replace(final.with_name(companion.name))
+            staged.replace(final)
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hidden() -> str:
+    return f".hornbeam-{uuid.uuid4().hex[:12]}"
+
+
+@contextmanager
+def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an `OSError` into an `OutputError` that says what was to be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"The file {os.fspath(path)} was to be written",
+            f"The system says: {error.strerror or error}",
+            _advice(error),
+        ) from error
 
 
 def _refuse_unwritable(path: Path) -> None:

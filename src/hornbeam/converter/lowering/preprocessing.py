@@ -22,8 +22,8 @@ def rescaling(b: Builder, layer: Any, x: Value) -> Value:
     x = b.cast(x, float_result(str(layer.compute_dtype)))
     scale, offset = (np.asarray(v, "float64") for v in (layer.scale, layer.offset))
     if isinstance(x.shape[-1], int) and scale.ndim <= 1 and offset.ndim <= 1 and x.rank > 1:
-        axis = 1 if layer.data_format == "channels_first" and scale.ndim else -1
-        return affine(b, x, scale, offset, axis)
+        first = keras.config.image_data_format() == "channels_first"
+        return affine(b, x, scale, offset, 1 if first and scale.ndim else -1)
     scaled = b.binary("multiply", x, b.constant(scale, x.dtype))
     return b.binary("add", scaled, b.constant(offset, x.dtype))
 

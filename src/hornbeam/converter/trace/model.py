@@ -73,7 +73,7 @@ def signature_of(model: Any) -> Signature:
     """The inputs that a model takes, from its graph or from how it was built."""
     walk = nodes.walk_of(model)
     if walk is not None:
-        structure = model.inputs if isinstance(model, keras.Sequential) else model._inputs_struct
+        structure = walk.structure
         names = tuple(getattr(model, "output_names", ())) or None
         return Signature(tuple(map(_spec, walk.inputs)), structure, names)
     shapes = nodes.build_shapes(model)

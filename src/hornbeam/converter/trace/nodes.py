@@ -50,6 +50,8 @@ class Walk:
     inputs: list[Any]
     calls: list[Call]
     outputs: Any
+    #: The inputs as the model wants them: one tensor, or a list or dictionary of them.
+    structure: Any
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def walk_of(model: Any) -> Walk | None:
         for node in model._nodes_by_depth[depth]
         if node.operation and not node.is_input
     ]
-    return Walk(list(model._inputs), calls, model._outputs_struct)
+    return Walk(list(model._inputs), calls, model._outputs_struct, model._inputs_struct)
 
 
 def record(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Recording:
