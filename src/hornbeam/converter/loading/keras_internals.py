@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import sys
 import threading
 import warnings
 import zipfile
@@ -28,6 +29,7 @@ __all__ = [
     "light_variables",
     "load_archive_weights",
     "model_from_config",
+    "operation_module",
     "owned_weights",
     "top_level_weights",
 ]
@@ -177,6 +179,7 @@ def model_from_config(config: Config, custom_objects: Mapping[str, Any], *, trus
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_muted())
+        stack.enter_context(_without_tensorflow())
         stack.enter_context(serialization_lib.SafeModeScope(not trust))
         stack.enter_context(keras.saving.custom_object_scope(dict(custom_objects)))
         if "module" in config:
@@ -194,6 +197,38 @@ def _muted() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"keras\.")
         yield
+
+
+@contextlib.contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    """Answer Keras's questions whether TensorFlow is there without importing it to find out.
+
+    Keras asks while it serializes, as Bidirectional does with its layer. Where TensorFlow is
+    imported already, or is the backend, the answer stays true.
+    """
+    from keras.src.utils import module_utils
+
+    lazy = module_utils.tensorflow
+    unknown = getattr(lazy, "_available", False) is None and "tensorflow" not in sys.modules
+    if unknown:
+        lazy._available = False
+    try:
+        yield
+    finally:
+        if unknown:
+            lazy._available = None
+
+
+def operation_module(class_name: str) -> str | None:
+    """Return the module of Keras that defines the operation of that class name, if one does."""
+    import keras
+    from keras.src import ops
+
+    for place in ("core", "image", "linalg", "math", "nn", "numpy"):
+        found = getattr(getattr(ops, place, None), class_name, None)
+        if isinstance(found, type) and issubclass(found, keras.Operation):
+            return str(found.__module__)
+    return None
 
 
 def load_archive_weights(model: Any, archive: zipfile.ZipFile, member: str) -> None:
@@ -214,7 +249,7 @@ def load_archive_weights(model: Any, archive: zipfile.ZipFile, member: str) -> N
     try:
         if any(name.startswith("assets/") for name in archive.namelist()):
             assets = saving_lib.DiskIOStore("assets", archive=archive, mode="r")
-        with _muted():
+        with _muted(), _without_tensorflow():
             saving_lib._load_state(
                 model,
                 weights_store=store,

@@ -3,7 +3,7 @@
 :func:`repair` walks the config. To every Keras layer in it each function in :data:`REPAIRS` is
 applied: one small rewrite that changes the layer's config in place and says what it did, or
 returns ``None``. What concerns several layers at once (names, inputs, connections) is in
-``graph``. Nothing here imports Keras or runs anything from the file.
+``graph``. Nothing from the file is run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hornbeam.converter.loading import graph, keras1
+from hornbeam.converter.loading import graph, keras1, keras_internals
 from hornbeam.converter.loading.ledger import Config, Ledger
 
 __all__ = ["REPAIRS", "is_keras_object", "repair"]
@@ -22,14 +22,19 @@ Repair = Callable[[Config], "str | None"]
 def repair(config: Config, source: str, keras_version: str) -> Ledger:
     """Repair a model's config in place, and return what was done.
 
-    ``keras_version`` is the version that wrote the file; one that Keras 3 wrote needs no
-    repair. Raises ``ModelLoadError`` naming a layer or an operation that
+    ``keras_version`` is the version that wrote the file; an archive that Keras 3 wrote needs
+    no repair. Raises ``ModelLoadError`` naming a layer or an operation that
     has no counterpart in Keras 3.
     """
     ledger = Ledger()
-    if _major(keras_version) >= 3:
-        return ledger
-    repairs = (keras1.upgrade, *REPAIRS) if _major(keras_version) < 2 else REPAIRS
+    major = _major(keras_version)
+    repairs = REPAIRS
+    if major < 2:
+        repairs = (keras1.upgrade, *REPAIRS)
+    elif major >= 3:
+        if "module" in config:
+            return ledger
+        repairs = (operation_without_module,)
     _walk(config, source, repairs, ledger)
     return ledger
 
@@ -62,7 +67,7 @@ def is_keras_object(value: Config) -> bool:
 
 def _repair_object(layer: Config, source: str, repairs: tuple[Repair, ...], ledger: Ledger) -> None:
     class_name = str(layer["class_name"])
-    if class_name in graph.MODELS:
+    if class_name in graph.MODELS and operation_without_module not in repairs:
         graph.repair_model(layer, source, ledger)
     name = _name(layer)
     for each in repairs:
@@ -264,6 +269,21 @@ def lambda_of_today(layer: Config) -> str | None:
         code = dict(zip(("code", "defaults", "closure"), function, strict=True))
         config["function"] = {"class_name": "__lambda__", "config": code}
     return "its function described as Keras 3 does"
+
+
+def operation_without_module(layer: Config) -> str | None:
+    """Name the module of an operation; Keras 3 leaves it out in HDF5, and cannot load it then.
+
+    An operation often has the name of a layer (Add, Softmax), but no ``trainable`` argument.
+    """
+    config = layer["config"]
+    if "module" in layer or "inbound_nodes" not in layer or "trainable" in config:
+        return None
+    module = keras_internals.operation_module(str(layer["class_name"]))
+    if module is None:
+        return None
+    layer["module"], layer["registered_name"] = module, layer["class_name"]
+    return f"read as the operation of {module.removeprefix('keras.src.')}"
 
 
 REPAIRS: tuple[Repair, ...] = (
