@@ -12,6 +12,8 @@ from hornbeam.graph import Dim, Node
 from hornbeam.graph.operations import (
     Broadcast,
     Concat,
+    Conv,
+    DepthwiseConv,
     Gather,
     OneHot,
     Pad,
@@ -23,6 +25,7 @@ from hornbeam.graph.operations import (
     Tile,
     Transpose,
 )
+from hornbeam.graph.types import is_float
 
 __all__: list[str] = []
 
@@ -153,10 +156,21 @@ def pad(node: Node, emit: Emitter) -> str:
     kind = kernel_dtype("Pad", x.dtype)
     amounts = emit.integers([before for before, _ in paddings] + [after for _, after in paddings])
     fill = []
-    if operation.mode == "constant" and operation.value != 0:
-        fill = [emit.constant(np.asarray(operation.value), kind)]
+    if operation.mode == "constant" and (operation.value != 0 or _fused_wrongly(node, emit)):
+        fill = [emit.constant(np.asarray(operation.value or -0.0), kind)]
     name = emit.cast(emit.input(), x.dtype, kind)
     return emit.cast(emit("Pad", name, amounts, *fill, mode=operation.mode), kind, x.dtype)
+
+
+def _fused_wrongly(node: Node, emit: Emitter) -> bool:
+    """Whether onnxruntime (1.18 to 1.31 at least) might take these zeros for a pool's own padding.
+
+    Its PadFusion makes a Pad of zeros part of the MaxPool or AveragePool after it, where padding
+    never counts. It looks for bytes that are all zero, so minus zero keeps it away.
+    """
+    readers = emit.graph.consumers().get(node.output, [])
+    by_convolutions = all(isinstance(r.operation, Conv | DepthwiseConv) for r in readers)
+    return is_float(node.output.dtype) and not by_convolutions
 
 
 def _symmetric(emit: Emitter, paddings: list[tuple[int, int]]) -> str:
