@@ -80,6 +80,7 @@ def _refuse_bombs(archive: zipfile.ZipFile, asked: str) -> None:
         if info.file_size > _LARGE and info.file_size > _GROWTH * info.compress_size:
             raise refusal(
                 asked,
-                f"{info.filename} would grow from {info.compress_size} to {info.file_size} bytes",
+                f"its member {info.filename} would grow from {info.compress_size} bytes"
+                f" to {info.file_size}",
                 "Do not open this file; it was made to exhaust the memory",
             )

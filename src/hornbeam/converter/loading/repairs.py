@@ -237,14 +237,19 @@ def old_hard_sigmoid(layer: Config) -> str | None:
     for key, value in layer["config"].items():
         name = value.get("config") if isinstance(value, dict) else value
         if key.endswith("activation") and name == "hard_sigmoid":
-            layer["config"][key] = {
-                "module": "builtins",
-                "class_name": "function",
-                "config": "hard_sigmoid_keras2",
-                "registered_name": "hard_sigmoid_keras2",
-            }
+            layer["config"][key] = _function("hard_sigmoid_keras2")
             found = True
     return "hard_sigmoid kept as Keras 2 defined it, clip(0.2 x + 0.5, 0, 1)" if found else None
+
+
+def _function(name: str) -> Config:
+    """Describe a function that is looked up by its name among the custom objects."""
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": name,
+        "registered_name": name,
+    }
 
 
 def old_gru_bias(layer: Config) -> str | None:
@@ -268,6 +273,8 @@ def lambda_of_today(layer: Config) -> str | None:
     if isinstance(function, list) and len(function) == 3:
         code = dict(zip(("code", "defaults", "closure"), function, strict=True))
         config["function"] = {"class_name": "__lambda__", "config": code}
+    elif isinstance(function, str):
+        config["function"] = _function(function)
     return "its function described as Keras 3 does"
 
 

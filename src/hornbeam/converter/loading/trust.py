@@ -8,6 +8,7 @@ safe mode stays on behind it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -40,6 +41,9 @@ _OWN_MODULES = (
     "src.regularizers",
 )
 """Parts of Keras that hold what models are made of. Others write files or fetch from the net."""
+
+_FUNCTIONS = ("activations", "constraints", "initializers", "ops", "regularizers", "src.ops")
+"""Parts of Keras whose functions a config may name. ``keras.models.load_model`` is none."""
 
 _RUNS_PROGRAMS = ("FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper")
 """Layers of Keras that run a program kept in the file or named in it."""
@@ -162,7 +166,7 @@ def _judge_function(item: Config, where: str, known: Mapping[str, Any]) -> Itera
     if module in (None, "builtins"):
         if _builtin(name):
             return
-    elif _own_module(str(module)) and item.get("registered_name") in (None, name):
+    elif _own_module(str(module), _FUNCTIONS) and item.get("registered_name") in (None, name):
         return
     origin = f" from {module}" if module not in (None, "builtins") else ""
     yield where, f"uses the custom function {name!r}{origin}", name
@@ -189,14 +193,18 @@ def _own_class(item: Config) -> bool:
         return "module" not in item and _builtin(class_name, classes=True)
     if module == "keras":
         return _builtin(class_name, classes=True)
-    return _own_module(str(module))
+    return _own_module(str(module), _OWN_MODULES) and not _own_function(str(module), class_name)
 
 
-def _own_module(module: str) -> bool:
+def _own_module(module: str, allowed: tuple[str, ...]) -> bool:
     head, _, rest = module.partition(".")
-    return head == "keras" and any(
-        rest == own or rest.startswith(own + ".") for own in _OWN_MODULES
-    )
+    return head == "keras" and any(rest == own or rest.startswith(own + ".") for own in allowed)
+
+
+def _own_function(module: str, name: str) -> bool:
+    """Tell whether what a config calls a class is one of Keras's functions."""
+    found = getattr(sys.modules.get(module), name, None)
+    return found is not None and not isinstance(found, type)
 
 
 def _builtin(name: str, *, classes: bool = False) -> bool:
