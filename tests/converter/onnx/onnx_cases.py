@@ -1,4 +1,4 @@
-"""The table of cases: each graph operation in its variants, beside numpy (or jax) doing the same."""
+"""The table of cases: each operation in its variants, beside numpy (or jax) doing the same."""
 
 from __future__ import annotations
 
@@ -152,12 +152,14 @@ def unary() -> Iterator[Case]:
                 f"clip-{low}-{high}-{kind}",
                 op.Clip(low, high),
                 (Arg(IMAGE, kind),),
-                lambda x, low=low, high=high: x
-                if low is None and high is None
-                else np.clip(x, low, high).astype(x.dtype)
-                if x.dtype == "float32"
-                else np.clip(
-                    x, None if low is None else int(low), None if high is None else int(high)
+                lambda x, low=low, high=high: (
+                    x
+                    if low is None and high is None
+                    else np.clip(x, low, high).astype(x.dtype)
+                    if x.dtype == "float32"
+                    else np.clip(
+                        x, None if low is None else int(low), None if high is None else int(high)
+                    )
                 ),
             )
 
@@ -173,9 +175,7 @@ def softmax_and_affine() -> Iterator[Case]:
                 f"softmax-{len(shape)}-{axis}", op.Softmax(axis), (Arg(shape),),
                 lambda x, axis=axis: softmax(x, axis),
             )  # fmt: skip
-    yield Case(
-        "log-softmax", op.LogSoftmax(3), (Arg(IMAGE),), lambda x: np.log(softmax(x, 3))
-    )
+    yield Case("log-softmax", op.LogSoftmax(3), (Arg(IMAGE),), lambda x: np.log(softmax(x, 3)))
     for shape in (ROWS, SEQUENCE, IMAGE, VOLUME):
         channels = shape[-1]
         assert isinstance(channels, int)
@@ -247,9 +247,7 @@ def broadcasting() -> Iterator[Case]:
                 f"subtract-constant-{name}", op.Binary("subtract"), (constant, Arg(IMAGE)),
                 np.subtract,
             )  # fmt: skip
-    yield Case(
-        "outer", op.Binary("add"), (Arg((BATCH, 5, 1, 4)), Arg((1, 6, 1))), np.add
-    )
+    yield Case("outer", op.Binary("add"), (Arg((BATCH, 5, 1, 4)), Arg((1, 6, 1))), np.add)
     for function in get_args(op.CompareFunction):
         for kind in ("float32", "int32", "uint8"):
             yield Case(
@@ -414,6 +412,7 @@ def movement() -> Iterator[Case]:
             f"transpose-{axes}", op.Transpose(axes), (Arg(IMAGE),),
             lambda x, axes=axes: x.transpose(axes),
         )  # fmt: skip
+
     def expand(x: Array, *sized: Array) -> Array:
         return np.broadcast_to(x, (len(sized[0] if sized else x), 5, 6, 4))
 
@@ -535,7 +534,7 @@ def sizes() -> Iterator[Case]:
         )  # fmt: skip
         yield Case(
             f"range-known-{kind}", op.Range(1, 2, 5, kind), (),
-            lambda x, kind=kind: np.arange(1, 11, 2).astype(kind), sizes=batch,
+            lambda _, kind=kind: np.arange(1, 11, 2).astype(kind), sizes=batch,
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 
 from hornbeam.converter.onnx import DEFAULT_OPSET, to_model
-from hornbeam.graph import Dim, Graph, Shape, Value
+from hornbeam.graph import Graph, Shape, Value
 from hornbeam.graph.dims import evaluate, symbol
 from hornbeam.graph.operations import Conv, Operation
 from hornbeam.graph.types import numpy_dtype
@@ -90,9 +90,7 @@ def named(case: Case) -> list[tuple[str, Arg | Array]]:
 
 def passes_convolution(value: Arg | Value) -> bool:
     return (
-        value.dtype == "float32"
-        and 3 <= len(value.shape) <= 5
-        and isinstance(value.shape[-1], int)
+        value.dtype == "float32" and 3 <= len(value.shape) <= 5 and isinstance(value.shape[-1], int)
     )
 
 

@@ -99,9 +99,7 @@ def pool(operation: op.Pool) -> Reference:
         padding = operation.padding
         pads = padding.upper() if isinstance(padding, str) else ((0, 0), *padding, (0, 0))
         if operation.function == "max":
-            return np.asarray(
-                jax.lax.reduce_window(x, -np.inf, jax.lax.max, window, strides, pads)
-            )
+            return np.asarray(jax.lax.reduce_window(x, -np.inf, jax.lax.max, window, strides, pads))
         total = jax.lax.reduce_window(x, 0.0, jax.lax.add, window, strides, pads)
         ones = np.ones_like(x)
         return np.asarray(

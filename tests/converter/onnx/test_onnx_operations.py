@@ -8,7 +8,9 @@ from onnx_harness import Case, build, check, passes_convolution
 
 CASES = all_cases()
 _TOUCH_CONVOLUTIONS = [
-    case for case in CASES if any(hasattr(item, "draw") and passes_convolution(item) for item in case.inputs)
+    case
+    for case in CASES
+    if any(hasattr(item, "draw") and passes_convolution(item) for item in case.inputs)
 ]
 
 

@@ -63,6 +63,7 @@ class Emitter:
         self.shapes = ShapeWriter(self)
         #: Flattened rows that lie channels-first: what they were flattened from, without batch.
         self.flattened_first: dict[Value, tuple[int, ...]] = {}
+        self.near = plan.near
         self._plan = plan
         self._counts: dict[str, int] = {}
         self._node_names: set[str] = set()
@@ -146,7 +147,7 @@ class Emitter:
 
     def shape(self, value: Value, layout: Layout | None = None) -> Shape:
         """The shape of a value as it lies in memory."""
-        axes = permutation(value.rank, layout or self.layout)
+        axes = self.near.permutation(value, layout or self.layout)
         return tuple(value.shape[axis] for axis in axes)
 
     def output_layout(self, index: int = 0) -> Layout:
@@ -200,15 +201,11 @@ class Emitter:
 
     def value(self, value: Value, layout: Layout) -> str:
         """The name of a value in a layout; it is brought there where it is not yet."""
-        if not has_layouts(value.rank):
-            layout = Layout.LAST
-        place = (value, layout)
+        place = (value, layout if self.near.has_layouts(value) else Layout.LAST)
         if place not in self._places:
-            axes = permutation(value.rank, layout)
             if value.is_constant:
+                axes = permutation(value.rank, place[1])
                 self._places[place] = self.variant(value, value.array.transpose(axes), axes)
-            elif not has_layouts(value.rank):
-                self._places[place] = self._places[(value, Layout.FIRST)]
             else:
                 self._places[place] = self._converted(value, layout)
         return self._places[place]
@@ -224,7 +221,7 @@ class Emitter:
     def bind(self, results: Sequence[str]) -> None:
         """Let the current node's outputs be the given ONNX values."""
         for index, (value, result) in enumerate(zip(self.node.outputs, results, strict=True)):
-            layout = self.output_layout(index) if has_layouts(value.rank) else Layout.LAST
+            layout = self.output_layout(index) if self.near.has_layouts(value) else Layout.LAST
             name = result
             if result in self._fresh and result not in self._read:
                 step, position = self._fresh.pop(result)
@@ -260,11 +257,11 @@ class Emitter:
         other = Layout.FIRST if layout is Layout.LAST else Layout.LAST
         source = self._places[(value, other)]
         result = self._name_of(value, layout)
-        if is_trivial(value.shape):
+        if is_trivial(value.shape) and value not in self.near.channel_axes:
             shape = self.shapes.reshape_target(self.shape(value, other), self.shape(value, layout))
             self._add("Reshape", [source, shape], [result], {})
             return result
-        axes = permutation(value.rank, Layout.FIRST)
+        axes = self.near.permutation(value, Layout.FIRST)
         if layout is Layout.LAST:
             axes = tuple(int(axis) for axis in np.argsort(axes))
         self._add("Transpose", [source], [result], {"perm": list(axes)})

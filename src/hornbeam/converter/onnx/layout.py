@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from hornbeam.converter.onnx.freedom import (
     Freedom,
     Layout,
+    Surroundings,
     Tie,
     freedom,
-    has_layouts,
     value_cost,
 )
 from hornbeam.converter.onnx.mincut import Network
@@ -33,6 +33,7 @@ class Plan:
 
     layouts: dict[Node, Layout]
     freedoms: dict[Node, Freedom]
+    near: Surroundings
 
     def of_input(self, node: Node, index: int) -> Layout | None:
         """The layout in which ``node`` reads an input; None where it takes either."""
@@ -49,20 +50,22 @@ class Plan:
 
 def choose_layouts(graph: Graph) -> Plan:
     """The cheapest layouts for ``graph``; the same for the same graph."""
-    freedoms = {node: freedom(node, graph) for node in graph.nodes}
-    network = _LayoutNetwork(graph, freedoms)
+    near = Surroundings(graph)
+    freedoms = {node: freedom(node, near) for node in graph.nodes}
+    network = _LayoutNetwork(near, freedoms)
     first = network.source_side(network.first, network.last)
     layouts = {
         node: Layout.FIRST if first[network.side[node]] else Layout.LAST for node in graph.nodes
     }
-    return Plan(layouts, freedoms)
+    return Plan(layouts, freedoms, near)
 
 
 class _LayoutNetwork(Network):
     """The network of a graph: terminals ``first`` and ``last``, and a side for each node."""
 
-    def __init__(self, graph: Graph, freedoms: dict[Node, Freedom]) -> None:
+    def __init__(self, near: Surroundings, freedoms: dict[Node, Freedom]) -> None:
         super().__init__()
+        graph = near.graph
         self.first, self.last = self.vertex(), self.vertex()
         self.side = {node: self._node(freedoms[node]) for node in graph.nodes}
         makers: dict[Value, int] = dict.fromkeys(graph.inputs, self.last)
@@ -80,8 +83,8 @@ class _LayoutNetwork(Network):
         for value in graph.outputs.values():
             readers.setdefault(value, []).append(self.last)
         for value, maker in makers.items():
-            if has_layouts(value.rank) and value in readers:
-                self._value(value_cost(value), maker, readers[value])
+            if near.has_layouts(value) and value in readers:
+                self._value(value_cost(value, near), maker, readers[value])
 
     def _node(self, terms: Freedom) -> int:
         if terms.bound is not None:

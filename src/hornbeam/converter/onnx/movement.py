@@ -6,7 +6,7 @@ import numpy as np
 
 from hornbeam.converter.onnx.dtypes import kernel_dtype
 from hornbeam.converter.onnx.emitter import Emitter
-from hornbeam.converter.onnx.freedom import Layout, flattens_into_dense, permutation
+from hornbeam.converter.onnx.freedom import Layout, flattens_into_dense
 from hornbeam.converter.onnx.registry import writes
 from hornbeam.graph import Dim, Node
 from hornbeam.graph.operations import (
@@ -39,7 +39,7 @@ def reshape(node: Node, emit: Emitter) -> str:
     """Reshape, from the memory order of the input to that of the result."""
     x, result = node.inputs[0], node.output
     source, name = emit.input_layout(), emit.input()
-    if source is Layout.FIRST and flattens_into_dense(node, emit.graph):
+    if source is Layout.FIRST and flattens_into_dense(node, emit.near):
         emit.flattened_first[result] = tuple(d for d in x.shape[1:] if isinstance(d, int))
     before, after = emit.shape(x, source), emit.shape(result, emit.output_layout())
     if before == after:
@@ -52,12 +52,12 @@ def transpose(node: Node, emit: Emitter) -> str:
     """Transpose, with any change of memory layout before or after it taken in."""
     operation = node.operation
     assert isinstance(operation, Transpose)
-    rank = node.output.rank
-    source = permutation(rank, emit.input_layout())
-    wanted = [operation.axes[axis] for axis in permutation(rank, emit.output_layout())]
+    x, result = node.inputs[0], node.output
+    source = emit.near.permutation(x, emit.input_layout())
+    wanted = [operation.axes[axis] for axis in emit.near.permutation(result, emit.output_layout())]
     axes = [source.index(axis) for axis in wanted]
     name = emit.input()
-    return name if axes == list(range(rank)) else emit("Transpose", name, perm=axes)
+    return name if axes == list(range(x.rank)) else emit("Transpose", name, perm=axes)
 
 
 @writes(Broadcast)
@@ -168,7 +168,7 @@ def _fused_wrongly(node: Node, emit: Emitter) -> bool:
     Its PadFusion makes a Pad of zeros part of the MaxPool or AveragePool after it, where padding
     never counts. It looks for bytes that are all zero, so minus zero keeps it away.
     """
-    readers = emit.graph.consumers().get(node.output, [])
+    readers = emit.near.readers.get(node.output, [])
     by_convolutions = all(isinstance(r.operation, Conv | DepthwiseConv) for r in readers)
     return is_float(node.output.dtype) and not by_convolutions
 

@@ -94,9 +94,14 @@ class ShapeWriter:
         return total
 
     def _quotient(self, quotient: Quotient) -> str:
-        # Div truncates, which is the floor for sizes: they are not negative.
+        emit = self._emit
         numerator = self.dimension(quotient.numerator)
-        return self._emit("Div", numerator, self._emit.integers([quotient.denominator]))
+        denominator = emit.integers([quotient.denominator])
+        # Div truncates, which is the floor only of what is not negative.
+        if any(factor < 0 for monomial, factor in quotient.numerator.terms if monomial):
+            remainder = emit("Mod", numerator, denominator)
+            numerator = emit("Sub", numerator, remainder)
+        return emit("Div", numerator, denominator)
 
     def _symbol(self, name: str) -> str:
         key = ("symbol", name)
