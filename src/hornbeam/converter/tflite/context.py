@@ -54,6 +54,8 @@ class Context:
     inputs: dict[Value, Tensor] = field(default_factory=dict)
     #: What a tensor was reshaped or widened from: lets the way back be elided.
     origins: dict[Tensor, Tensor] = field(default_factory=dict)
+    #: The row that a sequence came from: see `rows`.
+    rows: dict[Tensor, Tensor] = field(default_factory=dict)
     #: The activation that the node being written may take along.
     activation: int = schema.ActivationFunctionType.NONE
     _node: Node | None = None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from ai_edge_litert import schema_py_generated as schema
 
 from hornbeam.converter.tflite.context import Context, Tensor
 from hornbeam.converter.tflite.linear import transposed, unsupported
-from hornbeam.converter.tflite.movement import broadcast_to
 from hornbeam.converter.tflite.registry import writes
+from hornbeam.converter.tflite.rows import pointwise
+from hornbeam.converter.tflite.sizes import MOST_AXES, around, broadcast_to, reshape
 from hornbeam.converter.tflite.tensors import storage_dtype
 from hornbeam.converter.tflite.unary import INTEGER, UNARY
 from hornbeam.graph import Node, TensorType
@@ -29,7 +31,8 @@ from hornbeam.graph.operations import (
     Unary,
 )
 
-_BINARY = {
+#: Each function of `Binary`.
+BINARY = {
     "add": "ADD",
     "subtract": "SUB",
     "multiply": "MUL",
@@ -63,10 +66,11 @@ _OPTIONS = {
 
 
 @writes(Unary)
-def unary(ctx: Context, node: Node) -> Tensor:
+@pointwise
+def unary(ctx: Context, node: Node, inputs: Sequence[Tensor]) -> Tensor:
     """One of `UNARY`, or of `INTEGER`."""
     function = cast(Unary, node.operation).function
-    x = ctx.read(node.inputs[0])
+    (x,) = inputs
     if x.dtype in ("float32", "bool"):
         return UNARY[function](ctx, x)
     if function not in INTEGER:
@@ -77,11 +81,12 @@ def unary(ctx: Context, node: Node) -> Tensor:
 
 
 @writes(Binary)
-def binary(ctx: Context, node: Node) -> Tensor:
+@pointwise
+def binary(ctx: Context, node: Node, inputs: Sequence[Tensor]) -> Tensor:
     """ADD, MUL, MAXIMUM and so on."""
     function = cast(Binary, node.operation).function
-    a, b = ctx.reads(node)
-    code = _BINARY[function]
+    a, b = inputs
+    code = BINARY[function]
     if a.dtype == "bool":
         code = _BINARY_BOOL.get(function, code)
     if code == "ATAN2":
@@ -103,45 +108,50 @@ def _fusing(ctx: Context, code: str) -> Any:
 
 
 @writes(Affine)
-def affine(ctx: Context, node: Node) -> Tensor:
+@pointwise
+def affine(ctx: Context, _: Node, inputs: Sequence[Tensor]) -> Tensor:
     """MUL and ADD; the graph's passes leave this only where no weights are near."""
-    x, scale, offset = ctx.reads(node)
+    x, scale, offset = inputs
     return ctx.binary("ADD", ctx.binary("MUL", x, scale), offset, _fusing(ctx, "ADD"))
 
 
 @writes(Compare)
-def compare(ctx: Context, node: Node) -> Tensor:
+@pointwise
+def compare(ctx: Context, node: Node, inputs: Sequence[Tensor]) -> Tensor:
     """EQUAL, LESS and so on."""
     code = cast(Compare, node.operation).function.upper()
-    a, b = ctx.reads(node)
+    a, b = inputs
     if a.dtype == "bool" and code not in ("EQUAL", "NOT_EQUAL"):
         a, b = ctx.cast(a, "int32"), ctx.cast(b, "int32")
     return ctx.compare(code, a, b)
 
 
 @writes(Select)
-def select(ctx: Context, node: Node) -> Tensor:
+@pointwise
+def select(ctx: Context, _: Node, inputs: Sequence[Tensor]) -> Tensor:
     """SELECT_V2."""
-    condition, a, b = ctx.reads(node)
+    condition, a, b = inputs
     type_ = TensorType(broadcast(condition.shape, a.shape, b.shape), a.dtype)
     return ctx.emit("SELECT_V2", [condition, a, b], type_, schema.SelectV2OptionsT())
 
 
 @writes(Cast)
-def cast_to(ctx: Context, node: Node) -> Tensor:
+@pointwise
+def cast_to(ctx: Context, node: Node, inputs: Sequence[Tensor]) -> Tensor:
     """CAST; a small integer is made small first, so that it wraps around as it should."""
     dtype = cast(Cast, node.operation).dtype
-    x = ctx.read(node.inputs[0])
+    (x,) = inputs
     if dtype in ("int8", "int16", "uint8", "uint16", "uint32") and x.dtype != "bool":
         x = ctx.cast(x, dtype)
     return ctx.cast(x, storage_dtype(dtype))
 
 
 @writes(Clip)
-def clip(ctx: Context, node: Node) -> Tensor:
+@pointwise
+def clip(ctx: Context, node: Node, inputs: Sequence[Tensor]) -> Tensor:
     """RELU where the bounds are its own, else MAXIMUM and MINIMUM."""
     operation = cast(Clip, node.operation)
-    x = ctx.read(node.inputs[0])
+    (x,) = inputs
     codes = {(0, None): "RELU", (0, 6): "RELU6", (-1, 1): "RELU_N1_TO_1"}
     code = codes.get((operation.minimum, operation.maximum))  # type: ignore[arg-type]
     if code is not None and x.dtype == "float32":
@@ -154,18 +164,20 @@ def clip(ctx: Context, node: Node) -> Tensor:
 
 
 @writes(LeakyRelu)
-def leaky_relu(ctx: Context, node: Node) -> Tensor:
+@pointwise
+def leaky_relu(ctx: Context, node: Node, inputs: Sequence[Tensor]) -> Tensor:
     """LEAKY_RELU."""
     options = schema.LeakyReluOptionsT()
     options.alpha = cast(LeakyRelu, node.operation).negative_slope
-    return ctx.unary("LEAKY_RELU", ctx.read(node.inputs[0]), options)
+    return ctx.unary("LEAKY_RELU", inputs[0], options)
 
 
 @writes(Elu)
-def elu(ctx: Context, node: Node) -> Tensor:
+@pointwise
+def elu(ctx: Context, node: Node, inputs: Sequence[Tensor]) -> Tensor:
     """ELU, whose alpha is 1; for others, its negative side is scaled."""
     alpha = cast(Elu, node.operation).alpha
-    x = ctx.read(node.inputs[0])
+    (x,) = inputs
     if alpha == 1:
         return ctx.unary("ELU", x)
     negative = ctx.binary("MUL", ctx.unary("ELU", ctx.binary("MINIMUM", x, 0.0)), alpha)
@@ -173,9 +185,10 @@ def elu(ctx: Context, node: Node) -> Tensor:
 
 
 @writes(Prelu)
-def prelu(ctx: Context, node: Node) -> Tensor:
+@pointwise
+def prelu(ctx: Context, _: Node, inputs: Sequence[Tensor]) -> Tensor:
     """PRELU."""
-    x, slope = ctx.reads(node)
+    x, slope = inputs
     return ctx.emit("PRELU", [x, slope], x.type)
 
 
@@ -198,6 +211,8 @@ def log_softmax(ctx: Context, node: Node) -> Tensor:
 
 def _along(ctx: Context, code: str, x: Tensor, axis: int, options: Any) -> Tensor:
     """An operator that works along the last axis, along any."""
+    if x.rank > MOST_AXES:
+        return reshape(ctx, _along(ctx, code, around(ctx, x, axis), 1, options), x.shape)
     order = list(range(x.rank))
     order[axis], order[-1] = order[-1], order[axis]
     swapped = tuple(order)

@@ -9,7 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from hornbeam.converter.tflite.context import Context, Tensor
 from hornbeam.converter.tflite.registry import writes
-from hornbeam.converter.tflite.sizes import drop_axis, insert_axis, reshape
+from hornbeam.converter.tflite.rows import as_row, from_row
+from hornbeam.converter.tflite.sizes import MOST_AXES, broadcast_to, insert_axis, reshape
 from hornbeam.converter.tflite.windows import Window, enter
 from hornbeam.errors import UnsupportedFormatError
 from hornbeam.graph import Node, Shape, TensorType
@@ -20,6 +21,8 @@ __all__ = ["bias_of", "convolve", "fully_connected", "transposed", "unsupported"
 
 #: From Keras's [h, w, in, out] to TFLite's [out, h, w, in].
 _OHWI = (3, 0, 1, 2)
+#: BATCH_MATMUL takes this many axes before the last two.
+_BATCH_AXES = 3
 
 
 def unsupported(node: Node, found: str, advice: str) -> UnsupportedFormatError:
@@ -77,7 +80,7 @@ def convolve(ctx: Context, node: Node, x: Tensor, window: Window) -> Tensor:
     kernel, dilation = node.inputs[1], operation.dilation
     flat = x.rank == 3
     if flat:
-        x, window, dilation = insert_axis(ctx, x, 1), window.after_row(), (1, *dilation)
+        x, window, dilation = as_row(ctx, x), window.after_row(), (1, *dilation)
     type_ = slid(x, window, kernel.shape[-1])
     x, padding = enter(ctx, x, window)
     options = schema.Conv2DOptionsT()
@@ -88,7 +91,7 @@ def convolve(ctx: Context, node: Node, x: Tensor, window: Window) -> Tensor:
     weights = _ohwi(ctx, node)
     bias = bias_of(ctx, node, cast(int, kernel.shape[-1]))
     result = ctx.emit("CONV_2D", [x, weights, bias], type_, options)
-    return drop_axis(ctx, result, 1) if flat else result
+    return from_row(ctx, result) if flat else result
 
 
 def _ohwi(ctx: Context, node: Node) -> Tensor:
@@ -148,7 +151,7 @@ def _depthwise(ctx: Context, node: Node, window: Window, shape: Shape) -> Tensor
     x, dilation = ctx.read(node.inputs[0]), operation.dilation
     flat = x.rank == 3
     if flat:
-        x, window, dilation = insert_axis(ctx, x, 1), window.after_row(), (1, *dilation)
+        x, window, dilation = as_row(ctx, x), window.after_row(), (1, *dilation)
         shape = (1, *shape)
     channels = cast(int, shape[-1])
     type_ = slid(x, window, channels)
@@ -161,7 +164,7 @@ def _depthwise(ctx: Context, node: Node, window: Window, shape: Shape) -> Tensor
     weights = ctx.weight(node.inputs[1], shape=cast("tuple[int, ...]", (1, *shape)))
     bias = bias_of(ctx, node, channels)
     result = ctx.emit("DEPTHWISE_CONV_2D", [x, weights, bias], type_, options)
-    return drop_axis(ctx, result, 1) if flat else result
+    return from_row(ctx, result) if flat else result
 
 
 @writes(Dense)
@@ -182,9 +185,11 @@ def fully_connected(ctx: Context, x: Tensor, weights: Tensor, bias: Tensor | Non
     options.fusedActivationFunction = ctx.take_activation()
     options.keepNumDims = x.rank > 2
     shape = (*x.shape[:-1], weights.shape[0])
-    if x.rank == 1:
-        row = reshape(ctx, x, (1, *x.shape))
-        type_ = TensorType((1, weights.shape[0]), x.dtype)
+    if x.rank == 1 or x.rank > MOST_AXES:
+        rows = product(x.shape[:-1])
+        row = reshape(ctx, x, (rows, x.shape[-1]))
+        options.keepNumDims = False
+        type_ = TensorType((rows, weights.shape[0]), x.dtype)
         return reshape(
             ctx, ctx.emit("FULLY_CONNECTED", [row, weights, bias], type_, options), shape
         )
@@ -201,9 +206,27 @@ def matmul(ctx: Context, node: Node) -> Tensor:
         weights = ctx.weight(right, (0, 1) if operation.transpose_b else (1, 0))
         bias = ctx.constant(np.zeros(weights.shape[0], np.float32))
         return fully_connected(ctx, a, weights, bias)
+    if a.dtype == "float32":
+        return _batch_matmul(ctx, operation, a, b)
+    # There is no integer kernel; float32 is exact up to 2**24.
+    product_ = _batch_matmul(ctx, operation, ctx.cast(a, "float32"), ctx.cast(b, "float32"))
+    return ctx.cast(product_, a.dtype)
+
+
+def _batch_matmul(ctx: Context, operation: MatMul, a: Tensor, b: Tensor) -> Tensor:
     options = schema.BatchMatMulOptionsT()
     options.adjX, options.adjY = operation.transpose_a, operation.transpose_b
     rows = a.shape[-1 if operation.transpose_a else -2]
     columns = b.shape[-2 if operation.transpose_b else -1]
-    shape = (*broadcast(a.shape[:-2], b.shape[:-2]), rows, columns)
+    batch = broadcast(a.shape[:-2], b.shape[:-2])
+    shape = (*batch, rows, columns)
+    if len(batch) > _BATCH_AXES:
+        a, b = (
+            reshape(
+                ctx, broadcast_to(ctx, x, (*batch, *x.shape[-2:])), (product(batch), *x.shape[-2:])
+            )
+            for x in (a, b)
+        )
+        flat = TensorType((product(batch), rows, columns), a.dtype)
+        return reshape(ctx, ctx.emit("BATCH_MATMUL", [a, b], flat, options), shape)
     return ctx.emit("BATCH_MATMUL", [a, b], TensorType(shape, a.dtype), options)

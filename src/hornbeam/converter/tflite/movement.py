@@ -9,11 +9,17 @@ from ai_edge_litert import schema_py_generated as schema
 from hornbeam.converter.tflite.context import Context, Tensor
 from hornbeam.converter.tflite.linear import transposed, unsupported
 from hornbeam.converter.tflite.registry import writes
-from hornbeam.converter.tflite.sizes import reshape, shape_tensor
+from hornbeam.converter.tflite.sizes import (
+    MOST_AXES,
+    around,
+    broadcast_to,
+    reshape,
+    shape_tensor,
+)
 from hornbeam.converter.tflite.slices import part
 from hornbeam.converter.tflite.tensors import storage_dtype
 from hornbeam.converter.tflite.windows import pad
-from hornbeam.graph import Dim, Node, Shape, TensorType
+from hornbeam.graph import Dim, Node, TensorType
 from hornbeam.graph.operations import (
     Broadcast,
     Concat,
@@ -27,7 +33,7 @@ from hornbeam.graph.operations import (
     Transpose,
 )
 
-__all__ = ["broadcast_to", "concatenated"]
+__all__ = ["concatenated"]
 
 
 @writes(Reshape)
@@ -46,16 +52,6 @@ def write_transpose(ctx: Context, node: Node) -> Tensor:
 def write_broadcast(ctx: Context, node: Node) -> Tensor:
     """BROADCAST_TO."""
     return broadcast_to(ctx, ctx.read(node.inputs[0]), cast(Broadcast, node.operation).shape)
-
-
-def broadcast_to(ctx: Context, x: Tensor, shape: Shape) -> Tensor:
-    """``x`` repeated to fill ``shape``."""
-    if x.shape == shape:
-        return x
-    inputs = [x, shape_tensor(ctx, shape)]
-    return ctx.emit(
-        "BROADCAST_TO", inputs, TensorType(shape, x.dtype), schema.BroadcastToOptionsT()
-    )
 
 
 @writes(Tile)
@@ -87,6 +83,8 @@ def concatenated(ctx: Context, inputs: list[Tensor], axis: int) -> Tensor:
         total = x.shape[axis] + total
     first = inputs[0]
     shape = (*first.shape[:axis], total, *first.shape[axis + 1 :])
+    if first.rank > MOST_AXES:
+        return reshape(ctx, concatenated(ctx, [around(ctx, x, axis) for x in inputs], 1), shape)
     return ctx.emit("CONCATENATION", inputs, TensorType(shape, first.dtype), options)
 
 

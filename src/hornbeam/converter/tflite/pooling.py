@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -12,7 +13,8 @@ from hornbeam.converter.tflite.context import Context, Tensor
 from hornbeam.converter.tflite.linear import slid
 from hornbeam.converter.tflite.reduction import reduce
 from hornbeam.converter.tflite.registry import writes
-from hornbeam.converter.tflite.sizes import drop_axis, insert_axis, merged, reshape, shape_tensor
+from hornbeam.converter.tflite.rows import as_row, from_row, pointwise
+from hornbeam.converter.tflite.sizes import reshape, shape_tensor
 from hornbeam.converter.tflite.windows import Window, enter, is_builtin, pad
 from hornbeam.graph import Node, TensorType
 from hornbeam.graph.operations import LayerNorm, Pool
@@ -29,7 +31,7 @@ def pool(ctx: Context, node: Node) -> Tensor:
     window = Window(operation.pool_size, operation.strides, operation.padding)
     code = "MAX_POOL_2D" if operation.function == "max" else "AVERAGE_POOL_2D"
     if x.rank == 3:
-        return drop_axis(ctx, slide(ctx, code, insert_axis(ctx, x, 1), window.after_row()), 1)
+        return from_row(ctx, slide(ctx, code, as_row(ctx, x), window.after_row()))
     if x.rank == 5:
         return _pool_3d(ctx, code, x, window)
     return slide(ctx, code, x, window)
@@ -97,7 +99,7 @@ def _pool_3d(ctx: Context, code: str, x: Tensor, window: Window) -> Tensor:
     padding = window.padding
     plane = padding if isinstance(padding, str) else padding[1:]
     depth = padding if isinstance(padding, str) else (padding[0], (0, 0))
-    flat = reshape(ctx, x, merged(x.shape, 0, 2))
+    flat = reshape(ctx, x, (x.shape[0] * x.shape[1], *x.shape[2:]))
     flat = slide(ctx, code, flat, Window(window.size[1:], window.strides[1:], plane))
     _, height, width, channels = flat.shape
     columns = reshape(ctx, flat, (*x.shape[:2], height * width, channels))
@@ -107,9 +109,10 @@ def _pool_3d(ctx: Context, code: str, x: Tensor, window: Window) -> Tensor:
 
 
 @writes(LayerNorm)
-def layer_norm(ctx: Context, node: Node) -> Tensor:
+@pointwise
+def layer_norm(ctx: Context, node: Node, inputs: Sequence[Tensor]) -> Tensor:
     """The mean and variance of the centred values, as Keras computes them."""
-    x, scale, offset = ctx.reads(node)
+    x, scale, offset = inputs
     axes = (x.rank - 1,)
     centred = ctx.binary("SUB", x, reduce(ctx, "MEAN", x, axes, True))
     variance = reduce(ctx, "MEAN", ctx.unary("SQUARE", centred), axes, True)

@@ -9,14 +9,15 @@ from ai_edge_litert import schema_py_generated as schema
 
 from hornbeam.converter.tflite.context import Context, Tensor
 from hornbeam.converter.tflite.registry import writes
-from hornbeam.converter.tflite.sizes import insert_axis, size_tensor
+from hornbeam.converter.tflite.sizes import MOST_AXES, around, insert_axis, reshape, size_tensor
 from hornbeam.converter.tflite.tensors import storage_dtype
 from hornbeam.graph import Node, Shape, TensorType
 from hornbeam.graph.operations import ArgReduce, Cumulate, DimensionOf, Range, Reduce, TopK
 
-__all__ = ["reduce"]
+__all__ = ["REDUCTIONS", "reduce"]
 
-_CODES = {
+#: Each function of `Reduce`.
+REDUCTIONS = {
     "mean": "MEAN",
     "sum": "SUM",
     "max": "REDUCE_MAX",
@@ -37,6 +38,11 @@ def reduce(ctx: Context, code: str, x: Tensor, axes: tuple[int, ...], keepdims: 
         for axis, dim in enumerate(x.shape)
         if keepdims or axis not in axes
     )
+    if x.rank > MOST_AXES:
+        for axis in axes:
+            shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+            x = reshape(ctx, reduce(ctx, code, around(ctx, x, axis), (1,), True), shape)
+        return reshape(ctx, x, kept)
     where = ctx.constant(axes, "int32")
     return ctx.emit(code, [x, where], TensorType(kept, x.dtype), options)
 
@@ -48,7 +54,7 @@ def write_reduce(ctx: Context, node: Node) -> Tensor:
     x = ctx.read(node.inputs[0])
     if not operation.axes:
         return x
-    codes = {**_CODES, **_BOOL_CODES} if x.dtype == "bool" else _CODES
+    codes = {**REDUCTIONS, **_BOOL_CODES} if x.dtype == "bool" else REDUCTIONS
     return reduce(ctx, codes[operation.function], x, operation.axes, operation.keepdims)
 
 

@@ -13,7 +13,21 @@ from hornbeam.converter.tflite.context import Context, Tensor
 from hornbeam.graph import Dim, Expression, Shape, TensorType
 from hornbeam.graph.dims import Quotient, product
 
-__all__ = ["drop_axis", "insert_axis", "reshape", "shape_tensor", "size_tensor", "strided_slice"]
+__all__ = [
+    "MOST_AXES",
+    "_element",
+    "around",
+    "broadcast_to",
+    "drop_axis",
+    "insert_axis",
+    "reshape",
+    "shape_tensor",
+    "size_tensor",
+]
+
+
+#: XNNPACK has no more, and fails on operators that it takes with more.
+MOST_AXES = 6
 
 
 def size_tensor(ctx: Context, dim: Dim) -> Tensor:
@@ -64,6 +78,16 @@ def reshape(ctx: Context, x: Tensor, shape: Shape) -> Tensor:
     return result
 
 
+def broadcast_to(ctx: Context, x: Tensor, shape: Shape) -> Tensor:
+    """``x`` repeated to fill ``shape``."""
+    if x.shape == shape:
+        return x
+    inputs = [x, shape_tensor(ctx, shape)]
+    return ctx.emit(
+        "BROADCAST_TO", inputs, TensorType(shape, x.dtype), schema.BroadcastToOptionsT()
+    )
+
+
 def insert_axis(ctx: Context, x: Tensor, axis: int) -> Tensor:
     """``x`` with a new axis of size 1 before ``axis``."""
     shape = (*x.shape[:axis], 1, *x.shape[axis:])
@@ -93,7 +117,7 @@ def _same_elements(ctx: Context, x: Tensor, shape: Shape, code: str, axis: int) 
     return result
 
 
-def strided_slice(ctx: Context, x: Tensor, axis: int, index: int) -> Tensor:
+def _element(ctx: Context, x: Tensor, axis: int, index: int) -> Tensor:
     """The element ``index`` of a vector along ``axis`` as a tensor of one rank less."""
     options = schema.StridedSliceOptionsT()
     options.shrinkAxisMask = 1 << axis
@@ -118,7 +142,7 @@ def _shape_of(ctx: Context, x: Tensor) -> Tensor:
 
 def _symbol(ctx: Context, name: str) -> Tensor:
     value, axis = ctx.graph.symbols[name]
-    return strided_slice(ctx, _shape_of(ctx, ctx.inputs[value]), 0, axis)
+    return _element(ctx, _shape_of(ctx, ctx.inputs[value]), 0, axis)
 
 
 def _expression(ctx: Context, dim: Expression) -> Tensor:
@@ -153,6 +177,10 @@ def _quotient(ctx: Context, quotient: Quotient) -> Tensor:
     return ctx.remember(quotient, ctx.binary("FLOOR_DIV", whole, quotient.denominator))
 
 
-def merged(shape: Shape, start: int, stop: int) -> Shape:
-    """``shape`` with the axes from ``start`` up to ``stop`` made one."""
-    return (*shape[:start], product(shape[start:stop]), *shape[stop:])
+def around(ctx: Context, x: Tensor, axis: int) -> Tensor:
+    """``x`` with three axes: all before ``axis``, itself, and all after it.
+
+    For the kernels that stop at five axes, and for XNNPACK, which claims more than the six it has.
+    """
+    before, after = product(x.shape[:axis]), product(x.shape[axis + 1 :])
+    return reshape(ctx, x, (before, x.shape[axis], after))

@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from hornbeam.converter.tflite.context import Context, Tensor
 from hornbeam.converter.tflite.registry import writes
-from hornbeam.converter.tflite.sizes import size_tensor
+from hornbeam.converter.tflite.sizes import MOST_AXES, size_tensor
 from hornbeam.graph import Dim, Node, Shape, TensorType
 from hornbeam.graph.dims import ceil_div
 from hornbeam.graph.operations import Slice, Split
@@ -34,7 +34,7 @@ def split(ctx: Context, node: Node) -> list[Tensor]:
     """SPLIT into equal pieces; others are slices, which XNNPACK takes and SPLIT_V not."""
     operation = cast(Split, node.operation)
     x, axis, sizes = ctx.read(node.inputs[0]), operation.axis, operation.sizes
-    if len(set(sizes)) > 1 or x.dtype == "bool" or len(sizes) == 1:
+    if len(set(sizes)) > 1 or x.dtype == "bool" or len(sizes) == 1 or x.rank > MOST_AXES:
         starts = [sum(sizes[:i]) for i in range(len(sizes))]
         return [part(ctx, x, axis, *bounds) for bounds in zip(starts, sizes, strict=True)]
     options = schema.SplitOptionsT()

@@ -22,6 +22,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hornbeam.converter.tflite.context import Context, Tensor
 from hornbeam.converter.tflite.linear import bias_of, unsupported
 from hornbeam.converter.tflite.registry import writes
+from hornbeam.converter.tflite.rows import as_row
 from hornbeam.converter.tflite.sizes import drop_axis, insert_axis, reshape, shape_tensor
 from hornbeam.converter.tflite.slices import sliced
 from hornbeam.converter.tflite.windows import pad
@@ -133,15 +134,14 @@ def _window_phases(n: Dim, window: int, stride: int, before: int, size: Dim) -> 
 def _by_phases(ctx: Context, node: Node, x: Tensor, phases: list[_Phases]) -> Tensor:
     flat = x.rank == 3
     if flat:
-        x = insert_axis(ctx, x, 1)
+        x = as_row(ctx, x)
         phases = [_Phases(((0,),), 1, (0, 0), 0, 1), *phases]
     pads = [axis.pads for axis in phases]
     begin = (0, *(max(-before, 0) for before, _ in pads), 0)
     ends = (0, *(max(-after, 0) for _, after in pads), 0)
+    x = pad(ctx, x, ((0, 0), *((max(b, 0), max(a, 0)) for b, a in pads), (0, 0)))
     kept = tuple(dim - b - e for dim, b, e in zip(x.shape, begin, ends, strict=True))
     x = sliced(ctx, x, begin, kept, (1, 1, 1, 1))
-    amounts = ((0, 0), *((max(b, 0), max(a, 0)) for b, a in pads), (0, 0))
-    x = pad(ctx, x, amounts)
     y = _convolved(ctx, node, x, phases)
     filters = cast(int, node.inputs[1].shape[-2])
     if flat:
@@ -263,9 +263,9 @@ def _cut(ctx: Context, node: Node, y: Tensor) -> Tensor:
     cropping = cast(ConvTranspose, node.operation).cropping
     begin = (0, *(max(before, 0) for before, _ in cropping), 0)
     ends = (0, *(max(after, 0) for _, after in cropping), 0)
+    y = pad(ctx, y, ((0, 0), *((max(-b, 0), max(-a, 0)) for b, a in cropping), (0, 0)))
     kept = tuple(dim - b - e for dim, b, e in zip(y.shape, begin, ends, strict=True))
     y = sliced(ctx, y, begin, kept, (1,) * y.rank)
-    y = pad(ctx, y, ((0, 0), *((max(-b, 0), max(-a, 0)) for b, a in cropping), (0, 0)))
     if len(node.inputs) > 2:
         options = schema.AddOptionsT()
         options.fusedActivationFunction = ctx.take_activation()

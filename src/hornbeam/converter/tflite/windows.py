@@ -8,10 +8,14 @@ from typing import cast
 from ai_edge_litert import schema_py_generated as schema
 
 from hornbeam.converter.tflite.context import Context, Tensor
+from hornbeam.converter.tflite.sizes import around, reshape
 from hornbeam.graph import Dim, Shape, TensorType
 from hornbeam.graph.operations import Padding
 
 __all__ = ["Window", "enter", "is_builtin", "pad", "same_padding"]
+
+#: PAD's own limit.
+_MOST_AXES = 5
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,15 @@ def pad(
     shape: Shape = tuple(
         dim + before + after for dim, (before, after) in zip(x.shape, paddings, strict=True)
     )
+    if x.rank > _MOST_AXES:
+        for axis, amounts in enumerate(paddings):
+            whole = (*shape[: axis + 1], *x.shape[axis + 1 :])
+            padded = pad(ctx, around(ctx, x, axis), ((0, 0), amounts, (0, 0)), fill)
+            x = reshape(ctx, padded, whole)
+        return x
     result = TensorType(shape, x.dtype)
-    amounts = ctx.constant(paddings, "int32")
+    table = ctx.constant(paddings, "int32")
     if fill == 0:
-        return ctx.emit("PAD", [x, amounts], result, schema.PadOptionsT())
+        return ctx.emit("PAD", [x, table], result, schema.PadOptionsT())
     value = ctx.constant([fill], x.dtype)
-    return ctx.emit("PADV2", [x, amounts, value], result, schema.PadV2OptionsT())
+    return ctx.emit("PADV2", [x, table, value], result, schema.PadV2OptionsT())
