@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -481,3 +483,81 @@ def test_archive_members_are_read_where_they_are_compressed(tmp_path: Path) -> N
             new.writestr(name, old.read(name))
     loaded = load(tmp_path / "deflated.keras").model
     np.testing.assert_array_equal(np.asarray(loaded.weights[0]), np.asarray(model.weights[0]))
+
+
+# -- Keras 1 -------------------------------------------------------------------------------
+
+
+def keras1_file(path: Path, ordering: str = "tf") -> tuple[np.ndarray, np.ndarray]:
+    """Write a file as Keras 1 laid it out: a list of layers, and arguments of its own."""
+    random = np.random.default_rng(0)
+    kernel = random.normal(size=(3, 3, 2, 4)).astype(np.float32)
+    dense = random.normal(size=(4 * 4 * 4, 3)).astype(np.float32)
+    layers: list[dict[str, Any]] = [
+        {
+            "class_name": "Convolution2D",
+            "config": {
+                "name": "conv",
+                "trainable": True,
+                "batch_input_shape": [None, 6, 6, 2],
+                "input_dtype": "float32",
+                "nb_filter": 4,
+                "nb_row": 3,
+                "nb_col": 3,
+                "init": "glorot_uniform",
+                "activation": "relu",
+                "border_mode": "valid",
+                "subsample": [1, 1],
+                "dim_ordering": ordering,
+                "W_regularizer": None,
+                "b_regularizer": None,
+                "activity_regularizer": None,
+                "W_constraint": None,
+                "b_constraint": None,
+                "bias": False,
+            },
+        },
+        {"class_name": "Dropout", "config": {"name": "drop", "trainable": True, "p": 0.5}},
+        {"class_name": "Flatten", "config": {"name": "flat", "trainable": True}},
+        {
+            "class_name": "Dense",
+            "config": {
+                "name": "dense",
+                "trainable": True,
+                "output_dim": 3,
+                "init": "glorot_uniform",
+                "activation": "linear",
+                "input_dim": None,
+                "bias": False,
+            },
+        },
+    ]
+    with h5py.File(path, "w") as file:
+        file.attrs["keras_version"] = "1.2.2"
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": layers})
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = [b"conv", b"drop", b"flat", b"dense"]
+        for name, array in (("conv", kernel), ("drop", None), ("flat", None), ("dense", dense)):
+            group = weights.create_group(name)
+            names = [] if array is None else [f"{name}_W".encode()]
+            group.attrs["weight_names"] = np.array(names, "S6")
+            if array is not None:
+                group[f"{name}_W"] = array
+    return kernel, dense
+
+
+def test_keras1_file_is_read_in_the_words_of_today(tmp_path: Path) -> None:
+    kernel, dense = keras1_file(tmp_path / "model.h5")
+    loaded = load(tmp_path / "model.h5")
+    x = np.random.default_rng(1).normal(size=(2, 6, 6, 2)).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
+    hidden = np.maximum(np.einsum("nhwcij,ijco->nhwo", windows, kernel), 0)
+    (actual,) = outputs_of(loaded.model, x)
+    np.testing.assert_allclose(actual, hidden.reshape(2, -1) @ dense, atol=1e-4)
+    assert "Convolution2D 'conv': arguments of Keras 1 renamed" in loaded.repairs
+
+
+def test_keras1_file_with_channels_first_is_refused(tmp_path: Path) -> None:
+    keras1_file(tmp_path / "model.h5", ordering="th")
+    with pytest.raises(ModelLoadError, match="channels first"):
+        load(tmp_path / "model.h5")

@@ -42,7 +42,7 @@ _BY_CLASS = {
     "UpSampling1D": {"length": "size"},
 }
 
-_UNUSED = ("input_dim", "input_length", "mode", "activity_regularizer")
+_UNUSED = ("input_dim", "input_dtype", "input_length", "mode", "activity_regularizer")
 _OTHER_LAYOUT = ("Convolution1D", "AtrousConvolution1D", "LSTM", "GRU", "Highway", "MaxoutDense")
 
 
