@@ -11,7 +11,7 @@ import numpy.typing as npt
 from onnx_harness import BATCH, Arg, Case
 from onnx_references import conv, conv_transpose, depthwise, pool, resize_bilinear, resize_nearest
 
-from hornbeam.graph import Shape
+from hornbeam.graph import Shape, dims
 from hornbeam.graph import operations as op
 
 Array = npt.NDArray[Any]
@@ -29,7 +29,7 @@ def weight(*shape: int) -> Array:
 
 def literals(operation: type[op.Operation], field: str) -> tuple[Any, ...]:
     """The members of a field that is one of a few names."""
-    return get_args(get_type_hints(operation)[field])
+    return get_args(get_type_hints(operation, localns=vars(dims))[field])
 
 
 def _sigmoid(x: Array) -> Array:
