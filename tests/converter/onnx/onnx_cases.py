@@ -264,7 +264,7 @@ def broadcasting() -> Iterator[Case]:
         )  # fmt: skip
     yield Case(
         "select-constant", op.Select(),
-        (Arg(IMAGE, "bool"), Arg(IMAGE), np.asarray(-1e9, "float32")), np.where,
+        (Arg(IMAGE, "bool"), Arg(IMAGE), np.asarray(-1e4, "float32")), np.where,
     )  # fmt: skip
 
 
