@@ -1,0 +1,1 @@
+"""The command line: a thin face. Each subcommand parses, calls one public function, and prints."""
