@@ -7,6 +7,7 @@ the caller says that it may. Weights are read once, into arrays; no initializer 
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import sys
@@ -28,6 +29,8 @@ from hornbeam.converter.loading.legacy import LegacyFile, open_legacy
 from hornbeam.converter.loading.messages import refusal, summary
 
 __all__ = ["LoadedModel", "ensure_backend", "load"]
+
+_log = logging.getLogger("hornbeam")
 
 # What zipfile, h5py, json and Keras raise for files that are damaged or that they do not
 # understand. Keras checks little: a wrong config surfaces as any of the built-in errors.
@@ -95,7 +98,10 @@ def load(
         raise refusal(
             f"{path} was to be loaded as {kind.value}", _complaint(error), _AGAIN
         ) from error
-    return LoadedModel(model, (*([mislabelled] if mislabelled else []), *done), path.name)
+    repaired = (*([mislabelled] if mislabelled else []), *done)
+    for repair in repaired:
+        _log.info("repaired: %s", repair)
+    return LoadedModel(model, repaired, path.name)
 
 
 _AGAIN = (
