@@ -23,7 +23,9 @@ __all__ = [
     "ceil_div",
     "evaluate",
     "is_known",
+    "known",
     "product",
+    "quotient",
     "symbol",
     "symbols",
 ]
@@ -84,7 +86,12 @@ class Expression:
             return exact
         if not isinstance(other, int):
             raise ValueError(f"{self} cannot be divided by {other}")
-        return Expression((((Quotient(self, other),), 1),))
+        # Whole multiples come out, so that (n - 1)//2 + 1 and (n + 1)//2 are the same.
+        whole = _normalize((monomial, factor // other) for monomial, factor in self.terms)
+        rest = _normalize((monomial, factor % other) for monomial, factor in self.terms)
+        if isinstance(rest, int):
+            return whole + rest // other
+        return whole + Expression((((Quotient(rest, other),), 1),))
 
     def __str__(self) -> str:
         text = " + ".join(_term_text(monomial, factor) for monomial, factor in self.terms)
@@ -132,6 +139,20 @@ def product(dims: Iterable[Dim]) -> Dim:
     return total
 
 
+def quotient(dim: Dim, divisor: Dim) -> Dim:
+    """``dim / divisor``, rounded down; a free divisor must divide without a rest."""
+    if isinstance(dim, int) and not isinstance(divisor, int):
+        raise ValueError(f"{dim} cannot be divided by {divisor}")
+    return dim // divisor  # type: ignore[operator]
+
+
+def known(dim: Dim, what: str) -> int:
+    """A size that must be a number, such as "the number of channels"; `ValueError` if it is not."""
+    if not isinstance(dim, int):
+        raise ValueError(f"{what} must be known, and is {dim}")
+    return dim
+
+
 def ceil_div(dim: Dim, divisor: int) -> Dim:
     """``dim / divisor`` rounded up."""
     return (dim + (divisor - 1)) // divisor
@@ -140,8 +161,9 @@ def ceil_div(dim: Dim, divisor: int) -> Dim:
 def broadcast(*shapes: Shape) -> Shape:
     """The shape that ``shapes`` broadcast to, by numpy's rule.
 
-    Two different free sizes are taken to be equal (the engine will object if they are not);
-    a free size against a number greater than one is that number.
+    Sizes that may differ are taken to be equal (the engine will object if they are not), and a
+    free size against a number greater than one is that number; but two free sizes of inputs with
+    different names are a `ValueError`: then they should have had one name.
     """
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
@@ -155,7 +177,13 @@ def _broadcast_pair(a: Dim, b: Dim) -> Dim:
         return b
     if isinstance(a, int) and isinstance(b, int):
         raise ValueError(f"sizes {a} and {b} do not broadcast")
+    if _is_symbol(a) and _is_symbol(b):
+        raise ValueError(f"free sizes {a} and {b} must be equal")
     return b if isinstance(b, int) else a
+
+
+def _is_symbol(dim: Dim) -> bool:
+    return isinstance(dim, Expression) and str(dim).isidentifier()
 
 
 def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:

@@ -6,15 +6,19 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hornbeam
 from hornbeam.converter.files import staging
 from hornbeam.errors import UsageError
 from hornbeam.pipeline.formats import format_of, writer_of
 from hornbeam.pipeline.verify import Verification, prove
+
+if TYPE_CHECKING:
+    from hornbeam.graph import Graph
+    from hornbeam.pipeline.reference import Reference
 
 __all__ = ["ConversionReport", "FileReport", "convert"]
 
@@ -98,10 +102,15 @@ def convert(
         from hornbeam.converter.trace import trace
 
         graph = trace(loaded.model, batch=batch)
+    if not verify:
+        # From here on the graph has all that is needed: let the weights of a file be freed as
+        # they are folded, so that they are not held twice.
+        loaded = replace(loaded, model=None)
     with watch("improve"):
         from hornbeam.converter.passes import improve
 
         improve(graph)
+    reference = _reference(loaded.model, graph) if verify else None
     metadata = {"version": hornbeam.__version__, "model": graph.name}
     files: list[FileReport] = []
     with ExitStack() as stack:
@@ -111,15 +120,20 @@ def convert(
             proof = None
             with watch(f"write {path.name}"):
                 writer_of(path, opset)(graph, staged, metadata=metadata)
-            if verify:
+            if reference is not None:
                 with watch(f"verify {path.name}"):
-                    proof = prove(loaded.model, graph, staged)
+                    proof = prove(reference, staged)
             size = sum(file.stat().st_size for file in staged.parent.iterdir())
             seconds = time.perf_counter() - began
             files.append(FileReport(path, format_of(path), size, seconds, proof))
-    return ConversionReport(
-        graph.name, loaded.source, loaded.repairs, tuple(files), watch.seconds
-    )
+    return ConversionReport(graph.name, loaded.source, loaded.repairs, tuple(files), watch.seconds)
+
+
+def _reference(model: Any, graph: Graph) -> Reference:
+    # Keras comes in with the model, never before a backend was chosen for it.
+    from hornbeam.pipeline.reference import Reference
+
+    return Reference(model, graph)
 
 
 def _checked(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -13,20 +14,36 @@ from keras import tree
 
 from hornbeam.converter.trace import signature_of
 from hornbeam.graph import Graph
+from hornbeam.pipeline.samples import sample_inputs
 
 __all__ = ["Reference"]
 
 Array = npt.NDArray[Any]
+
+_SATURATING = (keras.activations.softmax, keras.activations.sigmoid)
 
 
 class Reference:
     """A Keras model that answers by the names of the graph's inputs and outputs."""
 
     def __init__(self, model: Any, graph: Graph) -> None:
-        self._model = model
+        self.model = model
+        self.graph = graph
+        self._answers: dict[int, dict[str, Array]] = {}
         self._signature = signature_of(model)
         self._input_names = [value.name for value in graph.inputs]
         self._output_names = list(graph.outputs)
+
+    @cached_property
+    def cases(self) -> list[dict[str, Array]]:
+        """Inputs to compare on, by name, with the samples along axis 0."""
+        return list(sample_inputs(self.graph))
+
+    def expected(self, case: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs for one of `cases`, computed once however many files are held against it."""
+        if id(case) not in self._answers:
+            self._answers[id(case)] = self.run(case)
+        return self._answers[id(case)]
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs of the model at inference, by name, for inputs by name."""
@@ -35,19 +52,48 @@ class Reference:
         arrays = [np.asarray(keras.ops.convert_to_numpy(x)) for x in outputs]
         return dict(zip(self._output_names, arrays, strict=True))
 
+    def run_before_activation(
+        self, inputs: Mapping[str, Array], outputs: Iterable[str]
+    ) -> dict[str, Array]:
+        """What goes into the last activation of those ``outputs`` that a layer of their own makes.
+
+        The layer's ``activation`` is linear for the time of the call.
+        """
+        layers = {
+            name: layer
+            for name, layer in self._last_layers().items()
+            if name in set(outputs) and layer.activation in _SATURATING
+        }
+        with ExitStack() as stack:
+            for layer in layers.values():
+                stack.callback(setattr, layer, "activation", layer.activation)
+                layer.activation = keras.activations.linear
+            found = self.run(inputs) if layers else {}
+        return {name: found[name] for name in layers}
+
+    def _last_layers(self) -> dict[str, Any]:
+        """The layer with an activation that makes each output of a functional model."""
+        flat = getattr(self.model, "outputs", None) or []
+        makers = [getattr(tensor, "_keras_history", None) for tensor in flat]
+        return {
+            name: maker.operation
+            for name, maker in zip(self._output_names, makers, strict=False)
+            if maker is not None and callable(getattr(maker.operation, "activation", None))
+        }
+
     def _call(self, flat: list[Array]) -> Any:
         structure = self._signature.structure
         packed = tree.pack_sequence_as(structure, flat)
         if self._signature.output_names is None and isinstance(packed, dict):
             # A subclassed model: the structure is the arguments of its call.
             if len(packed) > 1:
-                return self._model(**packed, training=False)
+                return self.model(**packed, training=False)
             (packed,) = packed.values()
-        with _as_it_was(self._model):
-            if isinstance(self._model, keras.Model):
+        with _as_it_was(self.model):
+            if isinstance(self.model, keras.Model):
                 # Compiled, which under JAX is several times quicker than op by op, even once.
-                return self._model.predict_on_batch(packed)
-            return self._model(packed, training=False)
+                return self.model.predict_on_batch(packed)
+            return self.model(packed, training=False)
 
 
 @contextmanager

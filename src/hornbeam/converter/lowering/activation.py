@@ -98,9 +98,7 @@ def relu_static(b: Builder, operation: Any, x: Value) -> Value:
     return relu_with(b, x, operation.negative_slope, operation.max_value, operation.threshold)
 
 
-def relu_with(
-    b: Builder, x: Value, slope: float, ceiling: float | None, threshold: float
-) -> Value:
+def relu_with(b: Builder, x: Value, slope: float, ceiling: float | None, threshold: float) -> Value:
     """``min(x, ceiling)`` above the threshold, ``slope * (x - threshold)`` below it."""
     slope, threshold = float(slope or 0.0), float(threshold or 0.0)
     if not slope and not threshold:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hornbeam.graph import Dim, Graph, Shape, Value
 from hornbeam.graph import operations as op
-from hornbeam.graph.dims import product
+from hornbeam.graph.dims import product, quotient
 from hornbeam.graph.types import is_float, numpy_dtype
 
 __all__ = ["Builder", "KerasSide"]
@@ -149,7 +149,7 @@ class Builder:
         sizes = list(shape)
         if -1 in sizes:
             known = product(size for size in sizes if size != -1)
-            sizes[sizes.index(-1)] = x.type.size // known if known != 0 else 0
+            sizes[sizes.index(-1)] = quotient(x.type.size, known) if known != 0 else 0
         target = tuple(sizes)
         if target == x.shape:
             return x

@@ -51,9 +51,7 @@ def separable_conv(b: Builder, layer: Any, x: Value) -> Value:
     return b.activation(layer.activation, y)
 
 
-@lowers(
-    "layers.Conv1DTranspose", "layers.Conv2DTranspose", "layers.Conv3DTranspose", channels=True
-)
+@lowers("layers.Conv1DTranspose", "layers.Conv2DTranspose", "layers.Conv3DTranspose", channels=True)
 def conv_transpose(b: Builder, layer: Any, x: Value) -> Value:
     """``activation(conv_transpose(x, kernel) + bias)``."""
     rank = x.rank - 2

@@ -33,7 +33,7 @@ def resize_operation(b: Builder, operation: Any, x: Value) -> Value:
     return resize(b, x, o.size, o.interpolation)
 
 
-def resize(b: Builder, x: Value, size: Shape, interpolation: str) -> Value:
+def resize(b: Builder, x: Value, size: Shape, interpolation: Any) -> Value:
     """``[n, h, w, c]`` resampled with half-pixel centres."""
     if interpolation not in ("nearest", "bilinear"):
         raise UnsupportedLayerError(
@@ -43,8 +43,7 @@ def resize(b: Builder, x: Value, size: Shape, interpolation: str) -> Value:
         )
     if tuple(size) == x.shape[1:3]:
         return x
-    mode = "nearest" if interpolation == "nearest" else "bilinear"
-    return b.emit(op.Resize(tuple(size), mode), x)
+    return b.emit(op.Resize(tuple(size), interpolation), x)
 
 
 def _plain(b: Builder, crop: bool, pad: bool, antialias: bool) -> None:

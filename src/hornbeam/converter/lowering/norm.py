@@ -11,6 +11,7 @@ from hornbeam.converter.lowering.builder import Builder
 from hornbeam.converter.lowering.registry import lowers
 from hornbeam.graph import Value
 from hornbeam.graph import operations as op
+from hornbeam.graph.dims import known
 
 __all__ = ["affine", "layer_norm", "standardize"]
 
@@ -35,7 +36,7 @@ def affine(b: Builder, x: Value, scale: Any, offset: Any, axis: int) -> Value:
     """``x * scale + offset`` along one axis."""
     axis %= x.rank
     last = [*(i for i in range(x.rank) if i != axis), axis]
-    size = x.shape[axis]
+    size = known(x.shape[axis], "the number of channels")
     vectors = [
         b.constant(np.broadcast_to(np.asarray(v, x.dtype), (size,)), x.dtype, f"{b.path}/{name}")
         for name, v in (("scale", scale), ("offset", offset))
@@ -68,7 +69,7 @@ def rms(b: Builder, x: Value, axis: Any, epsilon: float, scale: Any) -> Value:
 
 
 def layer_norm(b: Builder, x: Value, axis: Any, epsilon: float, weights: Any) -> Value:
-    """Layer normalization over any axes, with ``weights`` (scale, offset), each of them optional."""
+    """Layer normalization over any axes; ``weights`` are scale and offset, both optional."""
     scale, offset = weights
     axes = axes_of(axis, x.rank)
     wide = b.cast(x, "float32") if x.dtype in ("float16", "bfloat16") else x
@@ -104,10 +105,8 @@ def _scaled(b: Builder, x: Value, axes: tuple[int, ...], scale: Any, offset: Any
 def group_normalization(b: Builder, layer: Any, x: Value) -> Value:
     """Each group of channels of each sample by its own statistics (Wu, He, 2018)."""
     axis = layer.axis % x.rank
-    channels = x.shape[axis]
+    channels = known(x.shape[axis], "the number of channels")
     groups = channels if layer.groups == -1 else layer.groups
-    if not isinstance(channels, int):
-        raise ValueError("group normalization needs a known number of channels")
     last = [*(i for i in range(x.rank) if i != axis), axis]
     wide = b.transpose(b.cast(x, "float32") if x.dtype in ("float16", "bfloat16") else x, last)
     grouped = b.reshape(wide, (*wide.shape[:-1], groups, channels // groups))
@@ -121,6 +120,4 @@ def group_normalization(b: Builder, layer: Any, x: Value) -> Value:
 def unit_normalization(b: Builder, layer: Any, x: Value) -> Value:
     """``x / max(norm(x), sqrt(1e-12))`` over ``axis``."""
     square = b.reduce("sum", b.unary("square", x), axes_of(layer.axis, x.rank), keepdims=True)
-    return b.binary(
-        "multiply", x, b.unary("rsqrt", b.binary("maximum", square, 1e-12))
-    )
+    return b.binary("multiply", x, b.unary("rsqrt", b.binary("maximum", square, 1e-12)))

@@ -161,7 +161,7 @@ def where(b: Builder, _: Any, condition: Any, x1: Any = None, x2: Any = None) ->
 def clip(b: Builder, operation: Any, x: Value) -> Value:
     """Between two bounds, which are numbers or tensors."""
     low, high = operation.x_min, operation.x_max
-    if all(bound is None or np.ndim(bound) == 0 and not isinstance(bound, Value)
+    if all(bound is None or (np.ndim(bound) == 0 and not isinstance(bound, Value))
            for bound in (low, high)):  # fmt: skip
         bounds = (None if v is None else float(v) for v in (low, high))
         return b.emit(op.Clip(*bounds), x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -101,12 +102,13 @@ def stack(b: Builder, operation: Any, xs: Sequence[Any]) -> Value:
 
 @lowers("ops.Append", "ops.Hstack", "ops.Vstack", "ops.Dstack")
 def join(b: Builder, operation: Any, *xs: Any) -> Value:
-    """numpy's other ways to join."""
+    """Numpy's other ways to join."""
     name = type(operation).__name__
     values = _alike(b, xs if name == "Append" else xs[0])
     if name == "Append":
         axis = operation.axis
-        return b.concat([b.reshape(x, (-1,)) for x in values] if axis is None else values, axis or 0)
+        flat = [b.reshape(x, (-1,)) for x in values] if axis is None else values
+        return b.concat(flat, axis or 0)
     if name == "Vstack" and values[0].rank == 1:
         values = [b.reshape(x, (1, *x.shape)) for x in values]
     if name == "Dstack":
@@ -125,7 +127,7 @@ def split(b: Builder, operation: Any, x: Value) -> list[Value]:
         raise ValueError(f"an axis of free size {size} cannot be split")
     places = range(size // cuts, size, size // cuts) if isinstance(cuts, int) else cuts
     ends = [0, *places, size]
-    sizes = tuple(int(end - start) for start, end in zip(ends, ends[1:], strict=False))
+    sizes = tuple(int(end - start) for start, end in itertools.pairwise(ends))
     return b.emit_all(op.Split(axis, sizes), x)
 
 
@@ -155,7 +157,7 @@ def tile(b: Builder, operation: Any, x: Value) -> Value:
 def repeat_elements(b: Builder, operation: Any, x: Value) -> Value:
     """Each element repeated in place."""
     times = operation.repeats
-    if isinstance(times, Value) or np.ndim(times) > 0 and len(set(np.ravel(times).tolist())) != 1:
+    if isinstance(times, Value) or (np.ndim(times) > 0 and len(set(np.ravel(times).tolist())) != 1):
         raise ValueError("repeat with a different number for each element has no lowering")
     count = int(np.ravel(times)[0])
     if operation.axis is None:
@@ -198,9 +200,25 @@ def one_hot(b: Builder, operation: Any, x: Value) -> Value:
     ids = x if x.dtype in ("int32", "int64") else b.cast(x, "int32")
     y = b.emit(op.OneHot(operation.num_classes, dtype), ids)
     axis = operation.axis % y.rank
-    order = [i for i in range(y.rank - 1)]
+    order = list(range(y.rank - 1))
     order.insert(axis, y.rank - 1)
     return b.transpose(y, order)
+
+
+@lowers("ops.Arange")
+def arange(b: Builder, operation: Any, start: Any, stop: Any = None, step: Any = None) -> Value:
+    """Numbers in a row, up to a size that may be free."""
+    if stop is None:
+        start, stop = 0, start
+    step = 1 if step is None else int(step)
+    dtype = str(operation.dtype or "int32")
+    length = (stop - start + (step - 1)) // step if step > 0 else (start - stop - step - 1) // -step
+    if isinstance(start, Expression):
+        return b.binary("add", b.emit(op.Range(0, step, length, dtype)),
+                        b.emit(op.DimensionOf(start, dtype)))  # fmt: skip
+    if isinstance(length, int):
+        return b.constant(np.arange(start, stop, step), dtype)
+    return b.emit(op.Range(int(start), step, length, dtype))
 
 
 @lowers("ops.Slice")

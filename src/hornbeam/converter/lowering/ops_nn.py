@@ -16,6 +16,7 @@ from hornbeam.converter.lowering.pooling import pool
 from hornbeam.converter.lowering.registry import lowers
 from hornbeam.graph import Value
 from hornbeam.graph import operations as op
+from hornbeam.graph.dims import known
 
 __all__ = ["attention", "matmul"]
 
@@ -58,9 +59,8 @@ def conv(b: Builder, operation: Any, inputs: Value, kernel: Any) -> Value:
     """``keras.ops.conv``; the groups follow from the sizes."""
     rank = inputs.rank - 2
     weights = b.value(kernel, inputs.dtype)
-    channels, per_group = inputs.shape[-1], weights.shape[-2]
-    if not isinstance(channels, int) or not isinstance(per_group, int):
-        raise ValueError("a convolution needs a known number of channels")
+    channels = known(inputs.shape[-1], "the number of channels")
+    per_group = known(weights.shape[-2], "the number of channels of a group")
     strides, dilation = spread(operation.strides, rank), spread(operation.dilation_rate, rank)
     conv_op = op.Conv(strides, operation.padding, dilation, channels // per_group)
     return b.emit(conv_op, inputs, weights)
@@ -164,7 +164,7 @@ def attention(b: Builder, qkv: tuple[Value, Value, Value], options: Any) -> Valu
     query, key, value = qkv
     bias, mask, scale, causal = options
     if scale is None:
-        scale = float(1.0 / np.sqrt(query.shape[-1]))
+        scale = float(1.0 / np.sqrt(known(query.shape[-1], "the size of a head")))
     key, value = (_all_heads(b, x, query.shape[2]) for x in (key, value))
     q = b.transpose(b.binary("multiply", query, scale), (0, 2, 1, 3))
     scores = b.emit(op.MatMul(), q, b.transpose(key, (0, 2, 3, 1)))

@@ -10,7 +10,7 @@ from hornbeam.converter.lowering.image import resize
 from hornbeam.converter.lowering.registry import lowers
 from hornbeam.graph import Value
 from hornbeam.graph import operations as op
-from hornbeam.graph.dims import product
+from hornbeam.graph.dims import product, quotient
 
 __all__: list[str] = []
 
@@ -29,8 +29,16 @@ def reshape(b: Builder, layer: Any, x: Value) -> Value:
     target = [-1 if size is None else size for size in layer.target_shape]
     if -1 in target:
         known = product(size for size in target if size != -1)
-        target[target.index(-1)] = product(x.shape[1:]) // known
+        target[target.index(-1)] = quotient(product(x.shape[1:]), known)
     return b.reshape(x, (x.shape[0], *target))
+
+
+@lowers("layers.TimeDistributed")
+def time_distributed(b: Builder, layer: Any, x: Value) -> Value:
+    """The wrapped layer on every time step, as one larger batch."""
+    batch, steps = x.shape[:2]
+    y = b.call(layer.layer, b.reshape(x, (batch * steps, *x.shape[2:])))
+    return b.reshape(y, (batch, steps, *y.shape[1:]))
 
 
 @lowers("layers.Permute")

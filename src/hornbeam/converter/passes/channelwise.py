@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hornbeam.converter.passes.edit import Neighbours
 from hornbeam.graph import Graph, Node, Value
+from hornbeam.graph.dims import known
 from hornbeam.graph.operations import (
     Affine,
     Binary,
@@ -42,7 +43,7 @@ def channelwise_to_affine(graph: Graph) -> bool:
         pair = _scale_and_offset(node.operation.function, constant.array, swapped)
         if pair is None:
             continue
-        channels = x.shape[-1]
+        channels = known(x.shape[-1], "the number of channels")
         vectors = [
             graph.constant(
                 f"{node.path}/{name}",
@@ -71,9 +72,7 @@ def _split(node: Node) -> tuple[Value, Value, bool] | None:
     return x, constant, swapped
 
 
-def _scale_and_offset(
-    function: str, constant: Array, swapped: bool
-) -> tuple[Array, Array] | None:
+def _scale_and_offset(function: str, constant: Array, swapped: bool) -> tuple[Array, Array] | None:
     c = constant.reshape(-1).astype(np.float64)
     one, zero = np.ones(1), np.zeros(1)
     match function:

@@ -72,7 +72,8 @@ def _from_previous(graph: Graph, near: Neighbours, node: Node) -> bool:
         return False
     x, scale, offset = before.inputs
     s, t = _wide(scale), _wide(offset)
-    if isinstance(operation, ConvTranspose) or (isinstance(operation, Conv) and operation.groups > 1):
+    grouped = isinstance(operation, Conv) and operation.groups > 1
+    if grouped or isinstance(operation, ConvTranspose):
         return False
     if t.any() and getattr(operation, "padding", "valid") != "valid":
         return False

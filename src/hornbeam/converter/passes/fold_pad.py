@@ -49,8 +49,7 @@ def _foldable(near: Neighbours, pad: Node, reader: Operation) -> bool:
         # Padding never counts in a pooling window. Under a maximum, zeros make no difference
         # where nothing is negative and every window holds a real element.
         inside = all(
-            max(pair) < size
-            for pair, size in zip(paddings[1:-1], reader.pool_size, strict=True)
+            max(pair) < size for pair, size in zip(paddings[1:-1], reader.pool_size, strict=True)
         )
         return reader.function == "max" and inside and _not_negative(near, pad)
     return True

@@ -12,7 +12,7 @@ __all__ = ["fuse_activations"]
 
 
 def fuse_activations(graph: Graph) -> bool:
-    """``relu6(x + 3) / 6`` is hard_sigmoid; ``x * sigmoid(x)`` silu; ``x * hard_sigmoid(x)`` too."""
+    """Find hard_sigmoid in ``relu6(x + 3) / 6``, silu in ``x * sigmoid(x)``, and their like."""
     near = Neighbours(graph)
     changed = False
     for node in graph.nodes:

@@ -93,9 +93,7 @@ class Merger:
         if a == b or (a != a and b != b):
             return a
         if a == int(a) and b == int(b):
-            return self.builder.emit(
-                op.DimensionOf(self.sizes.solve((int(a), int(b))), "float32")
-            )
+            return self.builder.emit(op.DimensionOf(self.sizes.solve((int(a), int(b))), "float32"))
         raise UnknownSizeError(f"a number that is {a} for one size and {b} for another")
 
     def _repeated(

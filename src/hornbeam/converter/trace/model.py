@@ -1,4 +1,4 @@
-"""A whole model: its named inputs and outputs, its free sizes, and the walk from one to the other."""
+"""A whole model: named inputs and outputs, free sizes, and the walk from one to the other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 from keras import tree
 
 from hornbeam.converter import lowering
@@ -61,7 +60,7 @@ def trace(model: Any, *, batch: int | None = None) -> Graph:
     except (GraphError, ValueError) as error:
         # Inputs of one free length each may have to be equal (tokens and their mask); Keras does
         # not say, so try again with one symbol for the same axis of every input.
-        if _free_axes(signature, batch) < 2:
+        if _free_axes(signature) < 2:
             raise _explained(model, error) from error
         try:
             return _trace(model, signature, batch, shared=True)
@@ -99,18 +98,15 @@ def _specs_of(model: Any, shapes: dict[str, Any]) -> tuple[Any, tuple[InputSpec,
         shapes = {call_arguments[0]: only}
     else:
         shapes = {name.removesuffix("_shape"): shape for name, shape in shapes.items()}
-    specs: list[InputSpec] = []
 
     def spec(path: tuple[Any, ...], shape: tuple[int | None, ...]) -> InputSpec:
         parts = [str(part) for part in path]
         name = parts[-1] if parts[-1].isidentifier() else "_".join(parts)
         dtype = nodes.input_dtype(model, name)
-        made = InputSpec(name, (None, *shape[1:]), dtype)
-        specs.append(made)
-        return made
+        return InputSpec(name, (None, *shape[1:]), dtype)
 
     structure = {name: _map_shapes(spec, (name,), shape) for name, shape in shapes.items()}
-    return structure, tuple(specs)
+    return structure, tuple(tree.flatten(structure))
 
 
 def _map_shapes(function: Any, path: tuple[Any, ...], shapes: Any) -> Any:
@@ -161,7 +157,7 @@ def _add_input(
     return value
 
 
-def _free_axes(signature: Signature, batch: int | None) -> int:
+def _free_axes(signature: Signature) -> int:
     return sum(size is None for spec in signature.inputs for size in spec.shape[1:])
 
 

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import tree
+from keras.src import backend
 from keras.src.backend.common import global_state
 from keras.src.backend.common.variables import AutocastScope, get_autocast_scope, is_float_dtype
 from keras.src.layers.layer import CallContext
 from keras.src.models.functional import Functional
 from keras.src.ops.node import Node
+from keras.src.ops.numpy import Arange
 
 __all__ = [
     "Call",
@@ -77,15 +80,22 @@ def walk_of(model: Any) -> Walk | None:
     return Walk(list(model._inputs), calls, model._outputs_struct, model._inputs_struct)
 
 
-def record(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Recording:
+def record(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    moves: Callable[[int], bool],
+) -> Recording:
     """Call ``function`` and record every operation inside it, leaving no trace of the calls.
 
     Where ``function`` is the ``call`` of a layer, it runs as ``Layer.__call__`` would run it: not
-    training, and with the layer's autocast scope.
+    training, and with the layer's autocast scope. ``moves`` tells which numbers stand in for free
+    sizes: ``ops.arange`` of such a number is recorded, where Keras would compute it at once.
     """
     layer = getattr(function, "__self__", None)
     with ExitStack() as stack:
         nodes = stack.enter_context(_recorded_nodes())
+        stack.enter_context(_recorded_arange(moves))
         if isinstance(layer, keras.Layer):
             stack.enter_context(_inside(layer))
             if "training" in inspect.signature(function).parameters:
@@ -117,12 +127,14 @@ def _call_of(node: Node) -> Call:
 
 @contextmanager
 def _recorded_nodes() -> Iterator[list[Node]]:
-    """Every node made meanwhile; afterwards the operations forget them, and names are free again."""
+    """Every node made meanwhile; then the operations forget them, and names are free again."""
     nodes: list[Node] = []
     original = Node.__init__
 
     def init(self: Node, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
+        if any(None in x.shape for x in self.outputs):
+            _know_shapes(self)
         nodes.append(self)
 
     counters = global_state.get_global_attribute("object_name_uids") or {}
@@ -142,6 +154,38 @@ def _recorded_nodes() -> Iterator[list[Node]]:
                     producer._outbound_nodes.remove(node)
 
 
+def _know_shapes(node: Node) -> None:
+    """Shapes from what a layer computes, where its ``compute_output_shape`` says None.
+
+    EinsumDense remembers the free sizes that it was built with.
+    """
+    arguments = node.arguments
+    specs = backend.compute_output_spec(node.operation.call, *arguments.args, **arguments.kwargs)
+    for tensor, spec in zip(node.outputs, tree.flatten(specs), strict=True):
+        tensor._shape = spec.shape
+
+
+@contextmanager
+def _recorded_arange(moves: Callable[[int], bool]) -> Iterator[None]:
+    """``ops.arange`` of a free size as a recorded operation."""
+    plain = keras.ops.arange
+    homes = [home for home in (keras.ops, keras.ops.numpy, keras.src.ops, keras.src.ops.numpy)
+             if getattr(home, "arange", None) is plain]  # fmt: skip
+
+    def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
+        if any(isinstance(x, int) and moves(x) for x in (start, stop)):
+            return Arange(dtype=dtype).symbolic_call(start, stop, step=step)
+        return plain(start, stop, step=step, dtype=dtype)
+
+    for home in homes:
+        home.arange = arange
+    try:
+        yield
+    finally:
+        for home in homes:
+            home.arange = plain
+
+
 @contextmanager
 def _inside(layer: Any) -> Iterator[None]:
     """The surroundings that ``Layer.__call__`` gives to ``layer.call``."""
@@ -157,7 +201,6 @@ def _inside(layer: Any) -> Iterator[None]:
             yield
     finally:
         global_state.set_global_attribute("current_call_ctx", before)
-
 
 
 def input_name(tensor: Any) -> str:

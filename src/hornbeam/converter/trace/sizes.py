@@ -46,6 +46,10 @@ class Sizes:
         """A shape with stand-ins for its free sizes."""
         return tuple(evaluate(dim, self.assignments[which]) for dim in shape)
 
+    def moves(self, number: int, which: int) -> bool:
+        """Whether a number that a function uses is, or is next to, the stand-in of a free size."""
+        return number > 100 and any(abs(pair[which] - number) <= 1 for pair in self._known)
+
     def learn(self, dims: Iterable[Dim]) -> None:
         """Remember sizes that occur in the graph: numbers that move are most likely these."""
         for dim in dims:

@@ -1,15 +1,16 @@
 """Walks calls of Keras layers and operations and finds a lowering for each, or goes a level deeper.
 
-For each call: a lowering registered for the operation is applied; else a functional model is walked
-call by call; else the ``call`` of a layer is recorded with stand-in tensors and the operations inside
-take its place; else an error names the layer and what can be done. Keras masks are carried beside
-the values by Keras's own rules.
+For each call: a lowering registered for the operation is applied; else a functional model is
+walked call by call; else the ``call`` of a layer is recorded with stand-in tensors and the
+operations inside take its place; else an error names the layer and what can be done. Keras masks
+are carried beside the values by Keras's own rules.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -226,7 +227,14 @@ class Tracer:
         first = self._stand_ins(args, kwargs, 0)
         second = self._stand_ins(args, kwargs, 1)
         values: dict[int, Value] = {id(tensor): value for tensor, value in first.tensors}
-        recordings = [nodes.record(function, run.args, run.kwargs) for run in (first, second)]
+        recordings = [
+            nodes.record(function, run.args, run.kwargs, partial(self.sizes.moves, which=which))
+            for which, run in enumerate((first, second))
+        ]
+        for tensor, value in first.tensors:
+            # Keras's attention layers take the masks off their inputs, for whoever comes next.
+            if nodes.mask_of(tensor) is None:
+                self._masks.pop(value, None)
         merger = Merger(self.builder, self.sizes, lambda tensor: values[id(tensor)])
         needed = _needed(recordings[0])
         try:
@@ -327,7 +335,8 @@ def _tensor_arguments(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
         name: value
         for name, value in bound.arguments.items()
         if any(isinstance(leaf, Value) for leaf in tree.flatten(value))
-        and name != "mask" and not name.endswith("_mask")
+        and name != "mask"
+        and not name.endswith("_mask")
     }
 
 
