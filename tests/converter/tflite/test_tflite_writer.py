@@ -246,6 +246,24 @@ def test_an_activation_that_is_not_the_only_reader_is_not_fused() -> None:
     assert Model(to_bytes(graph)).operators() == ["CONV_2D", "RELU"]
 
 
+@pytest.mark.parametrize(("function", "code"), [("relu", "PAD"), ("tanh", "PADV2")])
+def test_a_maximum_over_padding(function: Any, code: str) -> None:
+    """XNNPACK pads with zeros, which do for what is never negative."""
+    graph = Graph("padding")
+    x = _apply(graph, Conv((1, 1), "same", (1, 1)), _image(graph), _weights(graph, 3, 3, 3, 4))
+    x = _apply(graph, Unary(function), x)
+    before = graph.outputs["before"] = _apply(graph, Binary("multiply"), x, x)
+    graph.outputs["y"] = _apply(graph, Pool("max", (3, 3), (2, 2), ((1, 1), (1, 1))), x)
+    model = Model(to_bytes(graph))
+    assert code in model.operators()
+    image = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype(np.float32)
+    found = model.run({"image": image})
+    corner = np.sqrt(found["before"][:, :2, :2]).max((1, 2))
+    if function == "relu":
+        np.testing.assert_allclose(found["y"][:, 0, 0], corner, rtol=1e-5)
+    assert before.shape[1] == 8
+
+
 def test_shared_weights_are_stored_once() -> None:
     graph = Graph("shared")
     kernel = graph.constant("kernel", constant(64, 64))

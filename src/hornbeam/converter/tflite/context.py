@@ -54,6 +54,8 @@ class Context:
     inputs: dict[Value, Tensor] = field(default_factory=dict)
     #: What a tensor was reshaped or widened from: lets the way back be elided.
     origins: dict[Tensor, Tensor] = field(default_factory=dict)
+    #: The operator that makes each tensor.
+    makers: dict[Tensor, Operator] = field(default_factory=dict)
     #: The row that a sequence came from: see `rows`.
     rows: dict[Tensor, Tensor] = field(default_factory=dict)
     #: The activation that the node being written may take along.
@@ -188,7 +190,9 @@ class Context:
         path = self._node.path if self._node else ""
         kinds = [types] if isinstance(types, TensorType) else list(types)
         outputs = [Tensor(f"?{stem}/{code.lower()}", kind) for kind in kinds]
-        self.operators.append(Operator(code, list(inputs), outputs, options, path))
+        operator = Operator(code, list(inputs), outputs, options, path)
+        self.operators.append(operator)
+        self.makers.update(dict.fromkeys(outputs, operator))
         return outputs
 
     def unary(self, code: str, x: Tensor, options: Any = None) -> Tensor:

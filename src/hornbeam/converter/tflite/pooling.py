@@ -21,6 +21,7 @@ from hornbeam.graph.operations import LayerNorm, Pool
 
 #: The least float32, which every other number beats.
 LOWEST = -3.4028234663852886e38
+_NEVER_NEGATIVE = ("RELU", "RELU6", "LOGISTIC", "EXP", "ABS", "SQUARE", "SOFTMAX")
 
 
 @writes(Pool)
@@ -45,11 +46,21 @@ def slide(ctx: Context, code: str, x: Tensor, window: Window) -> Tensor:
         return _average_of_present(ctx, x, window)
     type_ = slid(x, window, x.shape[-1])
     options = schema.Pool2DOptionsT()
-    x, options.padding = enter(ctx, x, window, LOWEST)
+    # XNNPACK pads with zeros only, which lose to whatever is not negative.
+    x, options.padding = enter(ctx, x, window, 0.0 if _never_negative(ctx, x) else LOWEST)
     options.strideH, options.strideW = window.strides
     options.filterHeight, options.filterWidth = window.size
     options.fusedActivationFunction = ctx.take_activation()
     return ctx.emit(code, [x], type_, options)
+
+
+def _never_negative(ctx: Context, x: Tensor) -> bool:
+    maker = ctx.makers.get(x)
+    if maker is None or x.quantization is not None:
+        return False
+    kinds = schema.ActivationFunctionType
+    activation = getattr(maker.options, "fusedActivationFunction", kinds.NONE)
+    return activation in (kinds.RELU, kinds.RELU6) or maker.code in _NEVER_NEGATIVE
 
 
 def _average_of_present(ctx: Context, x: Tensor, window: Window) -> Tensor:
