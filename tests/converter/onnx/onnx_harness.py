@@ -103,10 +103,10 @@ def convolve(graph: Graph, value: Value) -> Value:
     return graph.emit(Conv(window, "valid", window), [value, constant], "identity")[0]
 
 
-def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+def session(model: onnx.ModelProto, severity: int = 2) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = severity
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from onnx_cases import all_cases
 from onnx_harness import Case, build, check, passes_convolution
@@ -12,6 +14,13 @@ _TOUCH_CONVOLUTIONS = [
     for case in CASES
     if any(hasattr(item, "draw") and passes_convolution(item) for item in case.inputs)
 ]
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Nor has onnxruntime anything to complain of."""
+    yield
+    assert "[W:" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

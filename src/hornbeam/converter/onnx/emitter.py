@@ -236,8 +236,20 @@ class Emitter:
             name = self.value(value, Layout.LAST)
             if name != key:
                 self._add("Identity", [name], [key], {})
+        self._prune()
 
     # Inside
+
+    def _prune(self) -> None:
+        """Drop nodes and initializers that nothing needs; onnxruntime warns of each."""
+        needed = set(self.graph.outputs)
+        kept: list[Step] = []
+        for step in reversed(self.steps):
+            if needed.intersection(step.outputs):
+                needed.update(step.inputs)
+                kept.append(step)
+        self.steps = kept[::-1]
+        self.tensors = [tensor for tensor in self.tensors if tensor.name in needed]
 
     def _add(
         self, op_type: str, inputs: Sequence[str], outputs: list[str], attributes: dict[str, Any]
