@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -106,6 +107,7 @@ def convert(
         # From here on the graph has all that is needed: let the weights of a file be freed as
         # they are folded, so that they are not held twice.
         loaded = replace(loaded, model=None)
+        gc.collect()
     with watch("improve"):
         from hornbeam.converter.passes import improve
 

@@ -87,7 +87,6 @@ def verify(
 
     from hornbeam.converter.passes import improve
     from hornbeam.converter.trace import trace
-
     from hornbeam.pipeline.reference import Reference
 
     graph = trace(loaded.model)

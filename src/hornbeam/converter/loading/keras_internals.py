@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import sys
 import threading
 import warnings
@@ -21,6 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+from hornbeam.converter.loading.member import open_member
 
 __all__ = [
     "VariableRecord",
@@ -242,8 +243,7 @@ def load_archive_weights(model: Any, archive: zipfile.ZipFile, member: str) -> N
     if member.endswith(".npz"):
         store = saving_lib.NpzIOStore(member, archive, mode="r")
     else:
-        # Reading the member whole checks its CRC, and is faster than seeking in the archive.
-        store = saving_lib.H5IOStore(io.BytesIO(archive.read(member)), mode="r")
+        store = saving_lib.H5IOStore(open_member(archive, member), mode="r")
     assets = None
     errors: dict[int, tuple[Any, Exception]] = {}
     try:

@@ -39,8 +39,20 @@ class Neighbours:
 
     def become(self, node: Node, operation: Operation, inputs: list[Value], path: str) -> None:
         """Let ``node`` compute ``operation`` on ``inputs`` from now on, on behalf of ``path``."""
-        for value in dict.fromkeys(node.inputs):
+        before = list(dict.fromkeys(node.inputs))
+        for value in before:
             self._readers[value] = self._readers.get(value, 1) - 1
         for value in dict.fromkeys(inputs):
             self._readers[value] = self._readers.get(value, 0) + 1
         node.operation, node.inputs, node.path = operation, inputs, path
+        for value in before:
+            self._let_go(value)
+
+    def _let_go(self, value: Value) -> None:
+        """Free the weights of a node that nobody reads any more, not only when it is pruned.
+
+        A pass that folds every kernel would otherwise hold the weights of the model twice.
+        """
+        producer = self.producer(value)
+        if producer is not None and not any(self._readers.get(v, 0) for v in producer.outputs):
+            producer.inputs = [v for v in producer.inputs if not v.is_constant]

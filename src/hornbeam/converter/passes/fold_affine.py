@@ -43,26 +43,29 @@ def _into_previous(graph: Graph, near: Neighbours, node: Node) -> bool:
         return False
     s, t = _wide(scale), _wide(offset)
     source, weights, *bias = before.inputs
-    if isinstance(before.operation, Affine):
-        arrays = [_wide(weights) * s, _wide(bias[0]) * s + t]
-    else:
-        old = _wide(bias[0]) if bias else 0.0
-        arrays = [_scaled_outputs(before, _wide(weights), s), old * s + t]
-    values = [
-        _constant(graph, f"{before.path}/{name}", array, x.dtype)
-        for name, array in zip(("kernel", "bias"), arrays, strict=True)
-    ]
-    near.become(node, before.operation, [source, *values], before.path)
+    old = _wide(before.inputs[2]) if bias else 0.0
+    kernel = graph.constant(
+        f"{before.path}/kernel", _product(weights, _by_output(before, s)), x.dtype
+    )
+    shift = _constant(graph, f"{before.path}/bias", old * s + t, x.dtype)
+    near.become(node, before.operation, [source, kernel, shift], before.path)
     return True
 
 
-def _scaled_outputs(node: Node, kernel: Array, scale: Array) -> Array:
-    """The kernel with each output channel scaled."""
+def _by_output(node: Node, scale: Array) -> Array:
+    """A number for each output channel, in the shape in which it scales the kernel."""
     if isinstance(node.operation, ConvTranspose):
-        return kernel * scale[:, None]
+        return scale[:, None]
     if isinstance(node.operation, DepthwiseConv):
-        return kernel * scale.reshape(kernel.shape[-2:])
-    return kernel * scale
+        return scale.reshape(node.inputs[1].array.shape[-2:])
+    return scale
+
+
+def _product(kernel: Value, factor: Array) -> Array:
+    """The kernel times ``factor`` in double precision, without a copy of it in that precision."""
+    product = np.empty_like(kernel.array)
+    np.multiply(kernel.array, factor, out=product, casting="same_kind")
+    return product
 
 
 def _from_previous(graph: Graph, near: Neighbours, node: Node) -> bool:
@@ -77,19 +80,18 @@ def _from_previous(graph: Graph, near: Neighbours, node: Node) -> bool:
         return False
     if t.any() and getattr(operation, "padding", "valid") != "valid":
         return False
-    kernel = _wide(node.inputs[1])
-    scaled = kernel * s[:, None]
+    scaled = _product(node.inputs[1], s[:, None])
     # What the constant part becomes: summed over the window, and over the channels unless each
     # is by itself.
-    part = kernel * t[:, None]
+    part = node.inputs[1].array * t[:, None]
     if isinstance(operation, DepthwiseConv):
-        shift = part.sum(axis=tuple(range(kernel.ndim - 2))).reshape(-1)
+        shift = part.sum(axis=tuple(range(part.ndim - 2))).reshape(-1)
     else:
-        shift = part.sum(axis=tuple(range(kernel.ndim - 1)))
+        shift = part.sum(axis=tuple(range(part.ndim - 1)))
     bias = (_wide(node.inputs[2]) if len(node.inputs) > 2 else 0.0) + shift
     dtype = node.output.dtype
     values = [
-        _constant(graph, f"{node.path}/kernel", scaled, dtype),
+        graph.constant(f"{node.path}/kernel", scaled, dtype),
         _constant(graph, f"{node.path}/bias", bias, dtype),
     ]
     near.become(node, operation, [x, *values], node.path)

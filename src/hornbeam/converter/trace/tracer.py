@@ -70,7 +70,11 @@ class Tracer:
 
     def variable(self, variable: Any) -> tuple[str, npt.NDArray[Any]]:
         """The path and the data of a Keras variable."""
-        return variable.path, np.asarray(keras.ops.convert_to_numpy(variable.value))
+        # numpy sees the memory of a JAX or TensorFlow array without a copy, which Keras would make;
+        # a torch parameter has to be detached first.
+        torch = keras.backend.backend() == "torch"
+        value = keras.ops.convert_to_numpy(variable.value) if torch else variable.value
+        return variable.path, np.asarray(value)
 
     def result_type(self, *dtypes: str | type) -> str:
         """Keras's rule for the dtype of mixed arguments."""
@@ -90,7 +94,8 @@ class Tracer:
             previous = mask if mask is not None else tree.map_structure(self.mask_or_none, first)
             outputs = self._layer_body(layer, args, kwargs)
             if isinstance(outputs, Value):
-                self.graph.layers.setdefault(path, outputs)
+                # (of the body of a loop, while one is traced)
+                self.builder.graph.layers.setdefault(path, outputs)
             if layer.supports_masking and nodes.walk_of(layer) is None:
                 self._mask_outputs(layer, first, outputs, previous)
             return outputs
