@@ -35,6 +35,9 @@ from hornbeam.graph.operations import (
 
 __all__ = ["concatenated"]
 
+#: XNNPACK joins no more tensors than this.
+_MOST_PARTS = 5
+
 
 @writes(Reshape)
 def write_reshape(ctx: Context, node: Node) -> Tensor:
@@ -76,6 +79,10 @@ def concatenated(ctx: Context, inputs: list[Tensor], axis: int) -> Tensor:
     """The tensors joined along ``axis``."""
     if len(inputs) == 1:
         return inputs[0]
+    if len(inputs) > _MOST_PARTS and inputs[0].dtype == "float32":
+        # The fewest that must be copied twice.
+        last = concatenated(ctx, inputs[_MOST_PARTS - 1 :], axis)
+        return concatenated(ctx, [*inputs[: _MOST_PARTS - 1], last], axis)
     options = schema.ConcatenationOptionsT()
     options.axis = axis
     total: Dim = 0

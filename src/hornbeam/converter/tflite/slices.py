@@ -20,6 +20,9 @@ from hornbeam.graph.operations import Slice, Split
 
 __all__ = ["part", "sliced"]
 
+#: XNNPACK splits into no more tensors than this.
+_MOST_PARTS = 4
+
 
 @writes(Slice)
 def write_slice(ctx: Context, node: Node) -> Tensor:
@@ -31,10 +34,11 @@ def write_slice(ctx: Context, node: Node) -> Tensor:
 
 @writes(Split)
 def split(ctx: Context, node: Node) -> list[Tensor]:
-    """SPLIT into equal pieces; others are slices, which XNNPACK takes and SPLIT_V not."""
+    """SPLIT into a few equal pieces; others are slices, which XNNPACK takes."""
     operation = cast(Split, node.operation)
     x, axis, sizes = ctx.read(node.inputs[0]), operation.axis, operation.sizes
-    if len(set(sizes)) > 1 or x.dtype == "bool" or len(sizes) == 1 or x.rank > MOST_AXES:
+    even = len(set(sizes)) == 1 and 1 < len(sizes) <= _MOST_PARTS
+    if not even or x.dtype == "bool" or x.rank > MOST_AXES:
         starts = [sum(sizes[:i]) for i in range(len(sizes))]
         return [part(ctx, x, axis, *bounds) for bounds in zip(starts, sizes, strict=True)]
     options = schema.SplitOptionsT()
