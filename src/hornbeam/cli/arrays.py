@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,14 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def read_arrays(path: Path) -> Array | dict[str, Array]:
     """The array in an .npy file, or the arrays by name in an .npz file. Raises `InputError`."""
     try:
-        # Pickles, which are code, stay refused.
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded as archive:
-            return {name: archive[name] for name in archive.files}
+        # Opened here: numpy leaves a file open whose archive is damaged. And pickles, which are
+        # code, stay refused.
+        with open(path, "rb") as file:  # noqa: PTH123 - a path-like of any kind
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
+            with loaded as archive:
+                return {name: archive[name] for name in archive.files}
     except _COMPLAINTS as error:
         raise _unreadable(path, error) from error
 
@@ -65,7 +68,9 @@ def read_npz(path: Path) -> dict[str, Array]:
 def write_npy(path: Path, array: Array) -> None:
     """Write one array. Raises `OutputError`, and then leaves what was there."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.lib.format.write_array(file, _plain(array), allow_pickle=False)
+        # To a file itself numpy writes in C, and then a full disk is an error without a number.
+        writer = SimpleNamespace(write=file.write)
+        np.lib.format.write_array(writer, _plain(array), allow_pickle=False)
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from hornbeam.errors import VerificationError
 from hornbeam.graph import Graph, Node
 from hornbeam.graph.operations import Softmax, Unary
+from hornbeam.pipeline.given import fitted
 from hornbeam.pipeline.agreement import Agreement, compare, compare_logarithms, saturated
 from hornbeam.pipeline.formats import writer_of
 from hornbeam.runtime.session import Session, load
@@ -90,6 +91,8 @@ def verify(
     from hornbeam.pipeline.reference import Reference
 
     graph = trace(loaded.model)
+    if data is not None:
+        data = fitted(graph, data)
     improve(graph)
     return prove(Reference(loaded.model, graph), file, data=data, tolerance=tolerance)
 

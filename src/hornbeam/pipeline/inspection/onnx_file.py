@@ -40,6 +40,10 @@ _BITS = {
     TensorProto.UINT16: 16, TensorProto.COMPLEX64: 64, TensorProto.COMPLEX128: 128,
     TensorProto.INT4: 4, TensorProto.UINT4: 4,
 }  # fmt: skip
+#: A file whose outer structure is whole can still hold nonsense.
+_COMPLAINTS = (
+    AttributeError, DecodeError, IndexError, KeyError, OSError, TypeError, ValueError,
+)  # fmt: skip
 #: Whole numbers of this width say shapes, axes and indices; they are no parameters.
 _SHAPE_TYPES = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
 #: Of these only the first input is a weight; the others say how it is stored.
@@ -48,7 +52,18 @@ _STORED = ("DequantizeLinear", "QuantizeLinear")
 
 def inspect_onnx(file: ModelFile) -> Inspection:
     """Inspect an .onnx file, whoever wrote it; see `hornbeam.pipeline.inspect.inspect`."""
-    model = _parsed(file)
+    try:
+        return _inspect(file, onnx.load_model(str(file.path), load_external_data=False))
+    except _COMPLAINTS as error:
+        lines = str(error).splitlines()
+        raise ModelFileError(
+            f"Inspecting {file.path} failed",
+            f"It is a broken ONNX model ({lines[0] if lines else type(error).__name__})",
+            "Copy or convert the model again",
+        ) from error
+
+
+def _inspect(file: ModelFile, model: ModelProto) -> Inspection:
     weights = {tensor.name: tensor for tensor in _initializers(model.graph)}
     external = {_location(tensor) for tensor in weights.values()} - {""}
     sidecars = [path for name in external if (path := file.path.parent / name).is_file()]
@@ -70,15 +85,11 @@ def inspect_onnx(file: ModelFile) -> Inspection:
     )
 
 
-def _parsed(file: ModelFile) -> ModelProto:
-    try:
-        return onnx.load_model(str(file.path), load_external_data=False)
-    except DecodeError as error:
-        raise ModelFileError(
-            f"Inspecting {file.path} failed",
-            "It is a broken ONNX model: its graph cannot be read",
-            "Copy or convert the model again",
-        ) from error
+def _text(value: str | bytes) -> str:
+    """A text of the file; protobuf gives what is no UTF-8 as bytes."""
+    if isinstance(value, bytes):
+        raise ValueError("a name in it is no UTF-8 text")
+    return value
 
 
 def _opset(model: ModelProto) -> int:
@@ -186,14 +197,14 @@ def _shape(info: ValueInfoProto) -> tuple[Size, ...] | None:
 def _size(dim: Any) -> Size:
     if dim.HasField("dim_value"):
         return int(dim.dim_value) if dim.dim_value >= 0 else None
-    name = str(dim.dim_param)
+    name = _text(dim.dim_param)
     # Inference gives names of this kind to sizes that it knows nothing of.
     return None if not name or name.startswith("unk__") else name
 
 
 def _port(info: ValueInfoProto) -> Port:
     kind = info.type.tensor_type.elem_type if info.type.HasField("tensor_type") else 0
-    return Port(info.name, _shape(info), _dtype(kind))
+    return Port(_text(info.name), _shape(info), _dtype(kind))
 
 
 def _dtype(kind: int) -> str:
@@ -220,7 +231,7 @@ class _Rows:
         for node in graph.node:
             if node.op_type == "Constant":
                 continue
-            name = prefix + (node.name or next(iter(node.output), "") or node.op_type)
+            name = prefix + _text(node.name or next(iter(node.output), "") or node.op_type)
             yield self._row(node, name)
             for inner in _subgraphs(node):
                 yield from self.of(inner, f"{name}/")
@@ -242,10 +253,11 @@ class _Rows:
             {a.name: a.s.decode(errors="replace") if a.s else a.i for a in node.attribute},
         )
         shape = self._named.get(node.output[0]) if node.output else None
+        title = _text(node.op_type)
         if node.domain in ("", "ai.onnx"):
-            return Row(name, node.op_type, shape, parameters, size, onnx_products(call))
+            return Row(name, title, shape, parameters, size, onnx_products(call))
         # What an operation of others means is not known here.
-        return Row(name, f"{node.domain}.{node.op_type}", shape, parameters, size, None)
+        return Row(name, f"{_text(node.domain)}.{title}", shape, parameters, size, None)
 
 
 def _bytes(tensor: TensorProto) -> int:
