@@ -23,9 +23,9 @@ import numpy.typing as npt
 from hornbeam.errors import VerificationError
 from hornbeam.graph import Graph, Node
 from hornbeam.graph.operations import Softmax, Unary
-from hornbeam.pipeline.given import fitted
 from hornbeam.pipeline.agreement import Agreement, compare, compare_logarithms, saturated
 from hornbeam.pipeline.formats import writer_of
+from hornbeam.pipeline.given import fitted
 from hornbeam.runtime.session import Session, load
 
 if TYPE_CHECKING:
