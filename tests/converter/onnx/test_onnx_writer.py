@@ -57,9 +57,11 @@ def test_every_operation_has_a_writer_and_a_case() -> None:
     classes = {
         kind
         for kind in operations
-        if isinstance(kind, type) and issubclass(kind, op.Operation) and kind is not op.Operation
+        if isinstance(kind, type) and issubclass(kind, op.Operation) and not kind.__subclasses__()
     }
     assert classes <= set(writers())
+    # These have a file of tests to themselves.
+    classes -= {op.Gru, op.Lstm, op.Scan, op.SimpleRnn}
     wanted = {(kind, member) for kind in classes for member in members(kind)}
     tried = {
         (type(case.operation), member)

@@ -41,8 +41,8 @@ _KERNELS: dict[str, frozenset[str]] = {
         (
             "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "AveragePool", "Conv",
             "ConvTranspose", "Cos", "Cosh", "Elu", "Erf", "Gelu", "GlobalAveragePool",
-            "GlobalMaxPool", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Resize",
-            "Selu", "Sinh", "Softplus", "Softsign", "Tan",
+            "GRU", "GlobalMaxPool", "HardSigmoid", "HardSwish", "LSTM", "LeakyRelu", "Mish",
+            "PRelu", "RNN", "Resize", "Selu", "Sinh", "Softplus", "Softsign", "Tan",
         ),
         _SINGLE,
     ),

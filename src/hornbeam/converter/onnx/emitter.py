@@ -7,7 +7,7 @@ once per value, and constants on the spot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,59 +24,76 @@ from hornbeam.converter.onnx.freedom import (
 )
 from hornbeam.converter.onnx.layout import Plan
 from hornbeam.converter.onnx.shapes import ShapeWriter
+from hornbeam.converter.onnx.weights import Names, Weights
 from hornbeam.graph import Graph, Node, Shape, Value
 
-__all__ = ["Emitter", "Step", "Tensor"]
-
-Array = npt.NDArray[Any]
+__all__ = ["Emitter", "Step"]
 
 
 @dataclass
 class Step:
-    """One ONNX node."""
+    """One ONNX node; ``body`` is what a loop repeats."""
 
     op_type: str
     name: str
     inputs: list[str]
     outputs: list[str]
     attributes: dict[str, Any] = field(default_factory=dict)
+    body: Emitter | None = None
 
-
-@dataclass(frozen=True)
-class Tensor:
-    """One ONNX initializer: ``array``, which may be a view, written in C order as ``shape``."""
-
-    name: str
-    array: Array
-    dtype: str
-    shape: tuple[int, ...]
+    def reads(self) -> Iterator[str]:
+        """Every name that it needs, those that its body takes from around it among them."""
+        yield from self.inputs
+        for step in self.body.steps if self.body else ():
+            yield from step.reads()
 
 
 class Emitter:
-    """Collects the ONNX nodes and initializers of one graph."""
+    """Collects the ONNX nodes and initializers of one graph, or of the body of a loop in it.
 
-    def __init__(self, graph: Graph, plan: Plan, opset: int) -> None:
+    Of a body, ``around`` is the emitter of the graph that the loop is in, and ``known`` the values
+    that it takes from there.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        plan: Plan,
+        opset: int,
+        around: Emitter | None = None,
+        known: Mapping[Value, str] | None = None,
+    ) -> None:
         self.graph = graph
         self.opset = opset
+        self.around = around
+        self.near = plan.near
         self.steps: list[Step] = []
-        self.tensors: list[Tensor] = []
         self.shapes = ShapeWriter(self)
         #: Flattened rows that lie channels-first: what they were flattened from, without batch.
         self.flattened_first: dict[Value, tuple[int, ...]] = {}
-        self.near = plan.near
         self._plan = plan
-        self._counts: dict[str, int] = {}
-        self._node_names: set[str] = set()
-        self._names = {value.name for value in graph.inputs} | set(graph.outputs)
-        self._places: dict[tuple[Value, Layout], str] = {
-            (value, Layout.LAST): value.name for value in graph.inputs
-        }
+        if around is None:
+            self._names = Names([*(value.name for value in graph.inputs), *graph.outputs])
+            self._node_names = Names()
+            self.weights = Weights(self._names)
+            self.input_names = [value.name for value in graph.inputs]
+            self.output_names = list(graph.outputs)
+        else:
+            self._names, self._node_names = around._names, around._node_names
+            self.weights = around.weights
+            stem = f"{around.node.outputs[0].name}/"
+            unique = self._names.unique
+            self.input_names = [unique(stem + value.name) for value in graph.inputs]
+            self.output_names = [unique(stem + key) for key in graph.outputs]
+        given = {**dict(zip(graph.inputs, self.input_names, strict=True)), **(known or {})}
+        self._places = {(value, Layout.LAST): name for value, name in given.items()}
         self._keys: dict[Value, str] = {}
-        for key, value in graph.outputs.items():
-            self._keys.setdefault(value, key)
-        made = [value for node in graph.nodes for value in node.outputs]
-        self._stems = {value: self._unique(value.name, self._names) for value in made}
-        self._constants: dict[Any, str] = {}
+        for value, name in zip(graph.outputs.values(), self.output_names, strict=True):
+            self._keys.setdefault(value, name)
+        self._stems = {
+            value: self._names.unique(value.name) for node in graph.nodes for value in node.outputs
+        }
+        self._lifted: dict[tuple[Value, int], str] = {}
         self._node: Node | None = None
         self._read: set[str] = set()
         self._fresh: dict[str, tuple[Step, int]] = {}
@@ -95,7 +112,7 @@ class Emitter:
     ) -> list[str]:
         """Add an ONNX node with ``count`` results, and return their names."""
         stem = self._node.outputs[0].name if self._node else op_type
-        outputs = [self._unique(f"{stem}/{op_type}", self._names) for _ in range(count)]
+        outputs = [self._names.unique(f"{stem}/{op_type}") for _ in range(count)]
         step = self._add(op_type, inputs, outputs, attributes)
         self._fresh.update((output, (step, i)) for i, output in enumerate(outputs))
         return outputs
@@ -160,12 +177,7 @@ class Emitter:
 
     def constant(self, data: npt.ArrayLike, dtype: str) -> str:
         """A small constant of a Keras dtype; equal ones are written once."""
-        array = np.asarray(data)
-        key = (dtype, array.shape, array.tobytes())
-        if key not in self._constants:
-            text = "x".join(map(str, array.flat)) if array.size <= 4 else f"{array.size}"
-            self._constants[key] = self._tensor(f"const/{dtype}/{text}", array, dtype)
-        return self._constants[key]
+        return self.weights.constant(data, dtype)
 
     def integers(self, numbers: Sequence[int]) -> str:
         """A vector of int64: axes, sizes, pads."""
@@ -188,16 +200,7 @@ class Emitter:
         if not value.is_constant:
             result = self("Transpose", self.value(value, Layout.LAST), perm=list(axes))
             return result if shape is None else self("Reshape", result, self.integers(shape))
-        return self.variant(value, value.array.transpose(axes), (tuple(axes), shape), shape)
-
-    def variant(
-        self, value: Value, array: Array, key: Any, shape: tuple[int, ...] | None = None
-    ) -> str:
-        """An initializer with the data of a constant rearranged; ``key`` says how."""
-        place = (value, key)
-        if place not in self._constants:
-            self._constants[place] = self._tensor(value.name, array, value.dtype, shape)
-        return self._constants[place]
+        return self.weights.variant(value, value.array.transpose(axes), (tuple(axes), shape), shape)
 
     def value(self, value: Value, layout: Layout) -> str:
         """The name of a value in a layout; it is brought there where it is not yet."""
@@ -205,7 +208,7 @@ class Emitter:
         if place not in self._places:
             if value.is_constant:
                 axes = permutation(value.rank, place[1])
-                self._places[place] = self.variant(value, value.array.transpose(axes), axes)
+                self._places[place] = self.weights.variant(value, value.array.transpose(axes), axes)
             else:
                 self._places[place] = self._converted(value, layout)
         return self._places[place]
@@ -220,42 +223,51 @@ class Emitter:
 
     def bind(self, results: Sequence[str]) -> None:
         """Let the current node's outputs be the given ONNX values."""
+        renamed: dict[str, str] = {}
         for index, (value, result) in enumerate(zip(self.node.outputs, results, strict=True)):
             layout = self.output_layout(index) if self.near.has_layouts(value) else Layout.LAST
-            name = result
+            name = renamed.get(result, result)
             if result in self._fresh and result not in self._read:
                 step, position = self._fresh.pop(result)
-                self._names.discard(result)
+                self._names.release(result)
                 name = step.outputs[position] = self._name_of(value, layout)
+                renamed[result] = name
             self._places[(value, layout)] = name
 
     def finish(self) -> None:
-        """Give the outputs the names that they must have."""
+        """Give the outputs the names that they must have, and drop what nobody needs."""
         self.begin(None)
-        for key, value in self.graph.outputs.items():
-            name = self.value(value, Layout.LAST)
-            if name != key:
-                self._add("Identity", [name], [key], {})
-        self._prune()
-
-    # Inside
-
-    def _prune(self) -> None:
-        """Drop nodes and initializers that nothing needs; onnxruntime warns of each."""
-        needed = set(self.graph.outputs)
+        for name, value in zip(self.output_names, self.graph.outputs.values(), strict=True):
+            result = self.value(value, Layout.LAST)
+            if result != name:
+                self._add("Identity", [result], [name], {})
+        needed = set(self.output_names)
         kept: list[Step] = []
         for step in reversed(self.steps):
             if needed.intersection(step.outputs):
-                needed.update(step.inputs)
+                needed.update(step.reads())
                 kept.append(step)
         self.steps = kept[::-1]
-        self.tensors = [tensor for tensor in self.tensors if tensor.name in needed]
+        if self.around is None:
+            # onnxruntime warns of each initializer that nobody reads.
+            tensors = self.weights.tensors
+            self.weights.tensors = [tensor for tensor in tensors if tensor.name in needed]
+
+    def loop(
+        self, op_type: str, inputs: Sequence[str], body: Emitter, **attributes: Any
+    ) -> list[str]:
+        """Add an ONNX node that repeats ``body``, and return the names of its results."""
+        names = self.several(op_type, inputs, len(self.node.outputs), **attributes)
+        self.steps[-1].body = body
+        return names
+
+    # Inside
 
     def _add(
         self, op_type: str, inputs: Sequence[str], outputs: list[str], attributes: dict[str, Any]
     ) -> Step:
         path = self._node.path if self._node else ""
-        name = self._unique(f"{path}/{op_type}" if path else op_type, self._node_names)
+        name = self._node_names.unique(f"{path}/{op_type}" if path else op_type)
         given = {key: item for key, item in attributes.items() if item is not None}
         names = list(inputs)
         while names and not names[-1]:
@@ -285,27 +297,18 @@ class Emitter:
         ones = (1,) * (rank - value.rank)
         if value.is_constant:
             array = value.array.reshape(ones + value.array.shape).transpose(axes)
-            return self.variant(value, array, ("aligned", rank))
-        key = (value, ("aligned", rank))
-        if key not in self._constants:
+            return self.weights.variant(value, array, ("aligned", rank))
+        key = (value, rank)
+        if key not in self._lifted:
             source, shape = self.value(value, Layout.LAST), (*ones, *value.shape)
             target = tuple(shape[axis] for axis in axes)
             if not is_trivial(shape):
                 unsqueezed = self("Unsqueeze", source, self.integers(range(len(ones))))
-                self._constants[key] = self.keep(self("Transpose", unsqueezed, perm=list(axes)))
+                self._lifted[key] = self.keep(self("Transpose", unsqueezed, perm=list(axes)))
             else:
                 wanted = self.shapes.reshape_target(value.shape, target)
-                self._constants[key] = self.keep(self("Reshape", source, wanted))
-        return self._constants[key]
-
-    def _tensor(
-        self, name: str, array: Array, dtype: str, shape: tuple[int, ...] | None = None
-    ) -> str:
-        tensor = Tensor(
-            self._unique(name, self._names), array, dtype, array.shape if shape is None else shape
-        )
-        self.tensors.append(tensor)
-        return tensor.name
+                self._lifted[key] = self.keep(self("Reshape", source, wanted))
+        return self._lifted[key]
 
     def _name_of(self, value: Value, layout: Layout) -> str:
         """The name for a value in a layout: an output's key, the value's own, or its twin's."""
@@ -313,14 +316,5 @@ class Emitter:
         if key is not None and layout is Layout.LAST:
             return key
         if key is not None or any((value, other) in self._places for other in Layout):
-            return self._unique(f"{stem}/{layout.value}", self._names)
+            return self._names.unique(f"{stem}/{layout.value}")
         return stem
-
-    def _unique(self, name: str, taken: set[str]) -> str:
-        candidate = name
-        while candidate in taken:
-            count = self._counts.get(name, 0) + 1
-            self._counts[name] = count
-            candidate = f"{name}_{count}"
-        taken.add(candidate)
-        return candidate

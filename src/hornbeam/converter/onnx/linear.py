@@ -154,7 +154,7 @@ def _dense_kernel(node: Node, emit: Emitter) -> str:
         return emit.value(kernel, Layout.LAST)
     rank = len(sizes)
     blocks = kernel.array.reshape(*sizes, -1).transpose(rank - 1, *range(rank - 1), rank)
-    return emit.variant(kernel, blocks, ("rows", sizes), kernel.array.shape)
+    return emit.weights.variant(kernel, blocks, ("rows", sizes), kernel.array.shape)
 
 
 @writes(MatMul)

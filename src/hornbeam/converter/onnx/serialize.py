@@ -20,7 +20,7 @@ from onnx import GraphProto, ModelProto, StringStringEntryProto, TensorProto
 
 from hornbeam.converter.files import replacing
 from hornbeam.converter.onnx.dtypes import onnx_dtype
-from hornbeam.converter.onnx.emitter import Tensor
+from hornbeam.converter.onnx.weights import Tensor
 from hornbeam.graph.types import numpy_dtype
 
 __all__ = ["save", "tensor_proto"]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hornbeam.converter.onnx.freedom import Layout
 from hornbeam.graph import Dim, Expression, GraphError, Shape
-from hornbeam.graph.dims import Quotient
+from hornbeam.graph.dims import Quotient, symbol
 
 if TYPE_CHECKING:
     from hornbeam.converter.onnx.emitter import Emitter
@@ -107,13 +108,17 @@ class ShapeWriter:
         key = ("symbol", name)
         if key in self._written:
             return self._written[key]
-        if name not in self._emit.graph.symbols:
-            raise GraphError(f"the free size {name} is no input's")
-        value, axis = self._emit.graph.symbols[name]
         emit = self._emit
-        if emit.opset >= 15:
-            size = emit("Shape", value.name, start=axis, end=axis + 1)
+        if name in emit.graph.symbols:
+            value, axis = emit.graph.symbols[name]
+            source = emit.value(value, Layout.LAST)
+            if emit.opset >= 15:
+                size = emit("Shape", source, start=axis, end=axis + 1)
+            else:
+                size = emit("Gather", emit("Shape", source), emit.integers([axis]), axis=0)
+        elif emit.around is not None:
+            size = emit.around.shapes.dimension(symbol(name))
         else:
-            size = emit("Gather", emit("Shape", value.name), emit.integers([axis]), axis=0)
+            raise GraphError(f"the free size {name} is no input's")
         self._written[key] = emit.keep(size)
         return size

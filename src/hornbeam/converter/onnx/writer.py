@@ -1,29 +1,26 @@
-"""The whole graph as an ONNX model: layouts chosen, nodes written in order, names kept."""
+"""The ONNX model around the graph: versions, metadata, weights, the file."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import onnx
-from onnx import ModelProto, NodeProto, ValueInfoProto, helper
+from onnx import ModelProto, helper
 
 import hornbeam
-from hornbeam.converter.onnx import elementwise, linear, movement, pooling, reduction
-from hornbeam.converter.onnx.dtypes import onnx_dtype
-from hornbeam.converter.onnx.emitter import Emitter, Step, Tensor
-from hornbeam.converter.onnx.layout import choose_layouts
-from hornbeam.converter.onnx.registry import writer_for
+from hornbeam.converter.onnx import elementwise, linear, movement, pooling, recurrent, reduction
+from hornbeam.converter.onnx.assemble import emit_graph, graph_proto
 from hornbeam.converter.onnx.serialize import save, tensor_proto
+from hornbeam.converter.onnx.weights import Tensor
 from hornbeam.errors import UnsupportedFormatError, UsageError
-from hornbeam.graph import Graph, Shape
+from hornbeam.graph import Graph
 
 __all__ = ["DEFAULT_OPSET", "OLDEST_OPSET", "newest_opset", "to_model", "write"]
 
 # Registered by being imported.
-_FAMILIES = (elementwise, linear, movement, pooling, reduction)
+_FAMILIES = (elementwise, linear, movement, pooling, recurrent, reduction)
 
 OLDEST_OPSET = 13
 #: The newest that onnxruntime 1.20, the oldest supported, runs; and the IR version it reads.
@@ -70,20 +67,9 @@ def _build(
     """The model without its weights, and the weights."""
     _check_opset(opset)
     _check_names(graph)
-    emit = Emitter(graph, choose_layouts(graph), opset)
-    for node in graph.nodes:
-        emit.begin(node)
-        results = writer_for(node)(node, emit)
-        emit.bind([results] if isinstance(results, str) else results)
-    emit.finish()
-    onnx_graph = helper.make_graph(
-        [_node_proto(step) for step in emit.steps],
-        graph.name or "model",
-        [_value_info(value.name, value.dtype, value.shape) for value in graph.inputs],
-        [_value_info(key, value.dtype, value.shape) for key, value in graph.outputs.items()],
-    )
+    emit = emit_graph(recurrent.with_loops(graph), opset)
     model = helper.make_model(
-        onnx_graph,
+        graph_proto(emit),
         ir_version=_IR_VERSION,
         opset_imports=[helper.make_opsetid("", opset)],
         producer_name="hornbeam",
@@ -91,7 +77,7 @@ def _build(
     )
     for key, text in metadata.items():
         model.metadata_props.add(key=f"hornbeam.{key}", value=text)
-    return model, emit.tensors
+    return model, emit.weights.tensors
 
 
 def _check_opset(opset: int) -> None:
@@ -113,15 +99,3 @@ def _check_names(graph: Graph) -> None:
                 "An input has the same name, and in ONNX a name means one value",
                 "Rename the layer that makes the output",
             )
-
-
-def _node_proto(step: Step) -> NodeProto:
-    node = NodeProto(op_type=step.op_type, name=step.name, input=step.inputs, output=step.outputs)
-    for key in sorted(step.attributes):
-        node.attribute.append(helper.make_attribute(key, step.attributes[key]))
-    return node
-
-
-def _value_info(name: str, dtype: str, shape: Shape) -> ValueInfoProto:
-    dims: list[Any] = [dim if isinstance(dim, int) else str(dim) for dim in shape]
-    return helper.make_tensor_value_info(name, onnx_dtype(dtype), dims)
