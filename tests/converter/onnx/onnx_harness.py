@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 
 from hornbeam.converter.onnx import DEFAULT_OPSET, to_model
-from hornbeam.graph import Graph, Shape, Value
+from hornbeam.graph import Graph, Shape, Value, dims
 from hornbeam.graph.dims import evaluate, symbol
 from hornbeam.graph.operations import Conv, Operation
 from hornbeam.graph.types import numpy_dtype
@@ -21,6 +21,22 @@ Array = npt.NDArray[Any]
 
 #: The free batch of every case.
 BATCH = symbol("batch")
+
+
+_RANDOM = np.random.default_rng(7)
+IMAGE: Shape = (BATCH, 5, 6, 4)
+SEQUENCE: Shape = (BATCH, 7, 4)
+VOLUME: Shape = (BATCH, 3, 4, 5, 2)
+ROWS: Shape = (BATCH, 8)
+
+
+def weight(*shape: int) -> Array:
+    return _RANDOM.normal(0, 0.5, shape).astype("float32")
+
+
+def literals(operation: type[Operation], field: str) -> tuple[Any, ...]:
+    """The members of a field that is one of a few names."""
+    return get_args(get_type_hints(operation, localns=vars(dims))[field])
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx_cases import weight
-from onnx_harness import session
+from onnx_harness import session, weight
 
 from hornbeam.converter.onnx import to_model
 from hornbeam.graph import Graph, Value

@@ -10,8 +10,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx_cases import weight
-from onnx_harness import session
+from onnx_harness import session, weight
 from onnx_references import conv, depthwise, pool, resize_bilinear
 
 from hornbeam.converter.onnx import to_model
