@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ NAMES = ("out.onnx", "out.tflite", "out.npz", "out.npy")
 # Larger than each result is, and smaller than each by far.
 ROWS = 5000
 LIMIT = 4096
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -69,21 +71,51 @@ def test_a_device(write: Callable[[Path], str], folder: Path, name: str) -> None
     assert (folder / name).is_char_device()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to what is write-protected")
-@pytest.mark.parametrize("name", NAMES)
-def test_write_protected(write: Callable[[Path], str], folder: Path, name: str) -> None:
-    closed = folder / "closed"
-    closed.mkdir()
-    (closed / name).write_bytes(BEFORE)
-    (closed / name).chmod(0o444)
-    assert "write-protected" in write(closed / name)
-    (closed / name).unlink()
-    closed.chmod(0o555)
+@contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Not root, who may write to what is write-protected."""
+    if os.getuid() != 0:
+        yield
+        return
+    if not hasattr(os, "setresuid"):
+        pytest.skip("root may write to what is write-protected, and stays root here")
+    os.setresuid(NOBODY, NOBODY, 0)
     try:
-        assert "Permission denied" in write(closed / name)
+        yield
     finally:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_write_protected(invoke: Invoke, models: Models, name: str) -> None:
+    # The folders that pytest makes are closed to others.
+    with tempfile.TemporaryDirectory() as temporary:
+        open_folder = Path(temporary)
+        open_folder.chmod(0o755)
+        model, x = open_folder / "digits.keras", open_folder / "x.npy"
+        model.write_bytes(models.keras.read_bytes())
+        np.save(x, np.ones((1, 4), np.float32))
+        closed = open_folder / "closed"
+        closed.mkdir()
+        (closed / name).write_bytes(BEFORE)
+        affine = open_folder / "affine.onnx"
+        affine.write_bytes((RUNTIME_DATA / "affine.onnx").read_bytes())
+        command = (
+            ["run", affine, "--input", x, "-o", closed / name]
+            if name.startswith("out.np")
+            else ["convert", model, "-o", closed / name, "--no-verify"]
+        )
+        (closed / name).chmod(0o444)
+        closed.chmod(0o777)
+        with ordinary_user():
+            assert "write-protected" in refused(invoke(*command))
+        assert (closed / name).read_bytes() == BEFORE
+        (closed / name).unlink()
+        closed.chmod(0o555)
+        with ordinary_user():
+            assert "Permission denied. Choose a folder" in refused(invoke(*command))
+        assert not list(closed.iterdir())
         closed.chmod(0o755)
-    assert not list(closed.iterdir())
 
 
 @contextmanager
