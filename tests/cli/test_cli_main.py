@@ -78,6 +78,7 @@ def test_help_needs_the_base_dependencies_alone() -> None:
         (["convert", "m.keras", "-o", "m.onnx"], "keras"),
         (["convert", "m.keras", "-o", "m.onnx"], "onnx"),
         (["convert", "m.keras", "-o", "m.tflite"], "flatbuffers"),
+        (["convert", "m.keras", "-o", "m.onnx", "-o", "m.TFLITE"], "ai_edge_litert"),
         (["verify", "m.keras", "m.onnx"], "keras"),
         (["inspect", "m.h5"], "keras"),
         (["inspect", "m.onnx"], "onnx"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from hornbeam.pipeline.convert import ConversionReport
 
 __all__ = ["conversion_text", "convert"]
+
+#: What writes each format.
+_LIBRARIES = {".onnx": ("onnx",), ".tflite": ("flatbuffers", "ai_edge_litert")}
 
 
 @click.command(
@@ -48,11 +52,8 @@ def convert(model: str, outputs: tuple[str, ...], as_json: bool, **options: Any)
     Each file is run beside the Keras model before it takes its name; one that does not compute
     the same is an error, and is not written.
     """
-    libraries = {"onnx": "onnx", "tflite": "flatbuffers"}
-    needed = {
-        library for path in outputs for end, library in libraries.items() if path.endswith(end)
-    }
-    require("keras", *sorted(needed))
+    suffixes = {Path(path).suffix.lower() for path in outputs}
+    require("keras", *(name for end in sorted(suffixes) for name in _LIBRARIES.get(end, ())))
     from hornbeam.pipeline.convert import convert as carry
 
     steps = 3 + len(outputs) * (2 if options["verify"] else 1)
