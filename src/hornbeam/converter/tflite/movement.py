@@ -170,16 +170,23 @@ def resize(ctx: Context, node: Node) -> Tensor:
     """RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR."""
     operation = cast(Resize, node.operation)
     x = ctx.read(node.inputs[0])
-    shape = (x.shape[0], *operation.size, x.shape[-1])
-    bilinear = operation.interpolation == "bilinear"
-    if x.dtype != "float32" and bilinear:
+    if x.dtype != "float32" and operation.interpolation == "bilinear":
         raise unsupported(
             node, f"bilinear resizing of {x.dtype}.", "Cast the picture to float32 before it."
         )
+    if x.dtype != "float32":
+        # Only newer runtimes resize integers; floats hold them exactly up to 2**24.
+        return ctx.cast(_resized(ctx, ctx.cast(x, "float32"), operation), x.dtype)
+    return _resized(ctx, x, operation)
+
+
+def _resized(ctx: Context, x: Tensor, operation: Resize) -> Tensor:
+    bilinear = operation.interpolation == "bilinear"
     options = (
         schema.ResizeBilinearOptionsT() if bilinear else schema.ResizeNearestNeighborOptionsT()
     )
     options.halfPixelCenters = True
     code = "RESIZE_BILINEAR" if bilinear else "RESIZE_NEAREST_NEIGHBOR"
     inputs = [x, shape_tensor(ctx, operation.size)]
+    shape = (x.shape[0], *operation.size, x.shape[-1])
     return ctx.emit(code, inputs, TensorType(shape, x.dtype), options)

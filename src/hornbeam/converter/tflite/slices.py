@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from hornbeam.converter.tflite.context import Context, Tensor
 from hornbeam.converter.tflite.registry import writes
-from hornbeam.converter.tflite.sizes import MOST_AXES, size_tensor
+from hornbeam.converter.tflite.sizes import MOST_AXES, around, reshape, size_tensor
 from hornbeam.graph import Dim, Node, Shape, TensorType
 from hornbeam.graph.dims import ceil_div
 from hornbeam.graph.operations import Slice, Split
@@ -22,6 +22,8 @@ __all__ = ["part", "sliced"]
 
 #: XNNPACK splits into no more tensors than this.
 _MOST_PARTS = 4
+#: STRIDED_SLICE's own limit.
+_MOST_SLICED = 5
 
 
 @writes(Slice)
@@ -60,6 +62,14 @@ def sliced(ctx: Context, x: Tensor, begin: Shape, sizes: Shape, strides: tuple[i
     if sizes == x.shape and not any(begin) and all(stride > 0 for stride in strides):
         return x
     result = TensorType(sizes, x.dtype)
+    if x.rank > _MOST_SLICED:
+        for axis, limits in enumerate(zip(begin, sizes, strides, strict=True)):
+            start, size, stride = limits
+            line = around(ctx, x, axis)
+            cut = (line.shape[0], size, line.shape[2])
+            line = sliced(ctx, line, (0, start, 0), cut, (1, stride, 1))
+            x = reshape(ctx, line, (*sizes[: axis + 1], *x.shape[axis + 1 :]))
+        return x
     bounds = [_bounds(*axis) for axis in zip(x.shape, begin, sizes, strides, strict=True)]
     options = schema.StridedSliceOptionsT()
     options.beginMask = sum(bound.begin_open << i for i, bound in enumerate(bounds))

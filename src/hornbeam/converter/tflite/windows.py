@@ -74,6 +74,9 @@ def pad(
     shape: Shape = tuple(
         dim + before + after for dim, (before, after) in zip(x.shape, paddings, strict=True)
     )
+    if x.dtype == "bool":
+        # Runtimes before 2.20 pad numbers only.
+        return ctx.cast(pad(ctx, ctx.cast(x, "int32"), paddings, fill), "bool")
     if x.rank > _MOST_AXES:
         for axis, amounts in enumerate(paddings):
             whole = (*shape[: axis + 1], *x.shape[axis + 1 :])
