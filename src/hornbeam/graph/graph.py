@@ -103,6 +103,8 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     #: Free sizes by symbol: the input and the axis where each can be read at run time.
     symbols: dict[str, tuple[Value, int]] = field(default_factory=dict)
+    #: Inputs that hold state, and the outputs that hold it afterwards, by name.
+    states: dict[str, str] = field(default_factory=dict)
     #: What each Keras layer returned, by path; passes may have removed some of the values.
     layers: dict[str, Value] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict, repr=False)
@@ -211,6 +213,8 @@ class Graph:
                 if value.dtype != expected.dtype or value.rank != expected.rank:
                     raise GraphError(f"{node} makes {expected}, declared {value.type}")
             known.update(node.outputs)
+            for body in node.operation.bodies:
+                body.check()
         for name, value in self.outputs.items():
             if value not in known and not value.is_constant:
                 raise GraphError(f"output {name} is never made")

@@ -45,6 +45,8 @@ class Builder:
         self.path = ""
         #: The dtype that float weights take (the compute dtype of the layer being lowered).
         self.dtype: str | None = None
+        #: What each Keras variable that a call changes holds now, and the input that it came from.
+        self.states: dict[int, tuple[Value, Value]] = {}
         self._weights: dict[tuple[int, str], Value] = {}
 
     @contextmanager
@@ -56,6 +58,29 @@ class Builder:
             yield
         finally:
             self.path, self.dtype = before
+
+    @contextmanager
+    def inside(self, graph: Graph) -> Iterator[None]:
+        """Build into another graph for a while: the body of a loop."""
+        before, self.graph = self.graph, graph
+        try:
+            yield
+        finally:
+            self.graph = before
+
+    # State that lives from call to call
+
+    def read_state(self, variable: Any, name: str) -> Value:
+        """What a variable holds: what an earlier layer left there, or else an input, ``name``."""
+        if id(variable) not in self.states:
+            value = self.graph.add_input(name, tuple(variable.shape), str(variable.dtype))
+            self.states[id(variable)] = (value, value)
+        return self.states[id(variable)][1]
+
+    def write_state(self, variable: Any, value: Value) -> None:
+        """Let a variable that was read hold ``value`` from now on: an output of the graph."""
+        begin, _ = self.states[id(variable)]
+        self.states[id(variable)] = (begin, self.cast(value, begin.dtype))
 
     # Values
 

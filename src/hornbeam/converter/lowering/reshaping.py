@@ -33,14 +33,6 @@ def reshape(b: Builder, layer: Any, x: Value) -> Value:
     return b.reshape(x, (x.shape[0], *target))
 
 
-@lowers("layers.TimeDistributed")
-def time_distributed(b: Builder, layer: Any, x: Value) -> Value:
-    """The wrapped layer on every time step, as one larger batch."""
-    batch, steps = x.shape[:2]
-    y = b.call(layer.layer, b.reshape(x, (batch * steps, *x.shape[2:])))
-    return b.reshape(y, (batch, steps, *y.shape[1:]))
-
-
 @lowers("layers.Permute")
 def permute(b: Builder, layer: Any, x: Value) -> Value:
     """The axes after the batch in another order."""

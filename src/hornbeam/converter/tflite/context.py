@@ -25,7 +25,7 @@ from hornbeam.graph import Dim, Graph, Node, Quantization, TensorType, Value
 from hornbeam.graph.dims import broadcast
 from hornbeam.graph.types import numpy_dtype
 
-__all__ = ["Context", "Operator", "Tensor"]
+__all__ = ["Context", "Operator", "Subgraph", "Tensor"]
 
 #: Constants up to this many bytes are shared by content, larger ones by identity.
 _SHARED_BYTES = 4096
@@ -40,6 +40,18 @@ class Operator:
     outputs: list[Tensor]
     options: Any
     path: str
+    #: The subgraphs that the operator runs, and where their numbers go in its options.
+    subgraphs: dict[str, Subgraph] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Subgraph:
+    """A subgraph of the file beside the main one."""
+
+    name: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    operators: list[Operator]
 
 
 @dataclass
@@ -60,6 +72,8 @@ class Context:
     rows: dict[Tensor, Tensor] = field(default_factory=dict)
     #: The activation that the node being written may take along.
     activation: int = schema.ActivationFunctionType.NONE
+    #: In the body of a loop: the free sizes that it has to be given, by name.
+    captures: dict[str, Tensor] | None = None
     _node: Node | None = None
     _constants: dict[Any, Tensor] = field(default_factory=dict)
     _memory: dict[Any, Tensor] = field(default_factory=dict)
@@ -226,6 +240,22 @@ class Context:
         if np.can_cast(x.dtype, dtype):
             self.origins[result] = x
         return result
+
+    # Loops
+
+    def inside(self) -> Context:
+        """A context for a subgraph of a loop; constants are shared with it."""
+        inner = Context(self.graph, captures={})
+        inner._constants, inner._node = self._constants, self._node
+        return inner
+
+    def size(self, name: str) -> Tensor | None:
+        """In the body of a loop, the tensor that will hold the free size ``name``."""
+        if self.captures is None:
+            return None
+        return self.captures.setdefault(name, Tensor(name, TensorType((), "int32")))
+
+    # Memory
 
     def once(self, key: Any) -> Tensor | None:
         """What `remember` was given under ``key``."""

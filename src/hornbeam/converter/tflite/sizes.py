@@ -18,6 +18,7 @@ __all__ = [
     "_element",
     "around",
     "broadcast_to",
+    "copied",
     "drop_axis",
     "insert_axis",
     "reshape",
@@ -76,6 +77,15 @@ def reshape(ctx: Context, x: Tensor, shape: Shape) -> Tensor:
     result = ctx.emit("RESHAPE", [x, target], TensorType(shape, x.dtype), options)
     ctx.origins[result] = x
     return result
+
+
+def copied(ctx: Context, x: Tensor) -> Tensor:
+    """The same elements in a tensor of its own."""
+    # A reshape is the copy that runs for every dtype; its shape must be one that is known.
+    shape = [dim if isinstance(dim, int) else -1 for dim in x.shape]
+    if shape.count(-1) <= 1:
+        return ctx.emit("RESHAPE", [x, ctx.constant(shape, "int32")], x.type)
+    return ctx.emit("CONCATENATION", [x], x.type, schema.ConcatenationOptionsT())
 
 
 def broadcast_to(ctx: Context, x: Tensor, shape: Shape) -> Tensor:
@@ -141,6 +151,9 @@ def _shape_of(ctx: Context, x: Tensor) -> Tensor:
 
 
 def _symbol(ctx: Context, name: str) -> Tensor:
+    given = ctx.size(name)
+    if given is not None:
+        return given
     value, axis = ctx.graph.symbols[name]
     return _element(ctx, _shape_of(ctx, ctx.inputs[value]), 0, axis)
 

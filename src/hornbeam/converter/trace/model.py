@@ -129,6 +129,9 @@ def _trace(model: Any, signature: Signature, batch: int | None, *, shared: bool)
         arguments = tree.map_structure(lambda spec: by_spec[id(spec)], signature.structure)
         outputs = tracer.root(model, arguments)
     graph.outputs = _named(graph, outputs, signature.output_names)
+    for begin, end in tracer.builder.states.values():
+        graph.states[begin.name] = f"{begin.name}_out"
+        graph.outputs[f"{begin.name}_out"] = end
     graph.prune()
     graph.check()
     return graph

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from hornbeam.graph.types import TensorType
+
+if TYPE_CHECKING:
+    from hornbeam.graph.graph import Graph
 
 __all__ = ["Operation"]
 
@@ -20,3 +24,8 @@ class Operation(ABC):
     def label(self) -> str:
         """A short name for node names and reports."""
         return type(self).__name__
+
+    @property
+    def bodies(self) -> tuple[Graph, ...]:
+        """The graphs that the operation runs, which see nothing but their inputs."""
+        return ()
