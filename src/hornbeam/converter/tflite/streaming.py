@@ -36,7 +36,7 @@ class Streamed:
     tables: bytearray
     constants: tuple[tuple[int, Data], ...]
 
-    def __iter__(self) -> Iterator[bytes | memoryview]:
+    def __iter__(self) -> Iterator[bytes | bytearray | memoryview]:
         yield self.tables
         for padding, data in self.constants:
             yield b"\0" * padding + _LENGTH.pack(data.nbytes)
