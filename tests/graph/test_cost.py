@@ -9,16 +9,24 @@ from hornbeam.graph import Dim, Graph, Node
 from hornbeam.graph.cost import count, free_sizes, multiply_adds
 from hornbeam.graph.dims import symbol
 from hornbeam.graph.operations import (
+    Binary,
     Conv,
     ConvTranspose,
     Dense,
     DepthwiseConv,
+    Gru,
+    Lstm,
     MatMul,
     Operation,
+    Scan,
+    SimpleRnn,
     Softmax,
+    Steps,
+    Unary,
 )
 
-BATCH, WIDTH = symbol("batch"), symbol("width")
+BATCH, TIME, WIDTH = symbol("batch"), symbol("time"), symbol("width")
+TANH, SIGMOID = Unary("tanh"), Unary("sigmoid")
 NO_CROPPING = ((0, 0), (0, 0))
 
 CASES = {
@@ -57,6 +65,22 @@ CASES = {
         [(BATCH, 4, 3), (BATCH, 5, 4)],
         BATCH * (3 * 4 * 5),
     ),
+    # 7 steps; four gates of 5 units see 3 features and 5 states.
+    "lstm": (
+        Lstm(TANH, Steps(), SIGMOID),
+        [(BATCH, 7, 3), (3, 20), (5, 20), (20,)],
+        BATCH * (7 * 20 * (3 + 5)),
+    ),
+    "gru of free length": (
+        Gru(TANH, Steps(), SIGMOID, True),
+        [(1, TIME, 3), (3, 15), (5, 15), (2, 15)],
+        TIME * (15 * (3 + 5)),
+    ),
+    "simple rnn": (
+        SimpleRnn(TANH, Steps(result="last")),
+        [(BATCH, 7, 3), (3, 5), (5, 5), (5,)],
+        BATCH * (7 * 5 * (3 + 5)),
+    ),
     "softmax": (Softmax(1), [(BATCH, 5)], 0),
 }
 
@@ -77,6 +101,18 @@ def node_of(operation: Operation, shapes: list[tuple[Dim, ...]]) -> Node:
         else:
             values.append(graph.add_input(f"y{i}", shape, "float32"))
     return graph.make(operation, values, "layer")
+
+
+def test_a_loop_costs_its_body_at_every_step() -> None:
+    body = Graph("body")
+    state = body.add_input("state", (BATCH, 4), "float32")
+    x = body.add_input("x", (BATCH, 4), "float32")
+    (sum_,) = body.emit(Binary("add"), [state, x], "cell")
+    kernel = body.constant("kernel", np.zeros((4, 4), np.float32))
+    (new,) = body.emit(Dense(), [sum_, kernel], "cell")
+    body.outputs = {"state": new, "step": new}
+    node = node_of(Scan(body, states=1, slices=1, length=TIME), [(BATCH, 4), (BATCH, TIME, 4)])
+    assert multiply_adds(node) == BATCH * TIME * 16
 
 
 def test_free_sizes_are_one_unless_given() -> None:

@@ -3,7 +3,9 @@
 Only sums of products count (convolutions and matrix products), which is what others count, too:
 elementwise arithmetic, pooling and normalization are left at zero. A convolution makes each
 element of its result from ``window * input channels / groups`` products; the transposed one
-spreads each element of its input over ``window * filters``.
+spreads each element of its input over ``window * filters``. A recurrent operation multiplies the
+sample with its kernel and the state with its recurrent kernel at every step; a loop costs its body
+at every step.
 """
 
 from __future__ import annotations
@@ -17,8 +19,12 @@ from hornbeam.graph.operations import (
     ConvTranspose,
     Dense,
     DepthwiseConv,
+    Gru,
+    Lstm,
     MatMul,
     Operation,
+    Scan,
+    SimpleRnn,
 )
 
 __all__ = ["count", "free_sizes", "multiply_adds"]
@@ -68,10 +74,28 @@ def _matmul(node: Node) -> Dim:
     return node.output.type.size * a.shape[-2 if swapped else -1]
 
 
+def _recurrent(node: Node) -> Dim:
+    x, kernel, recurrent_kernel = node.inputs[:3]
+    return product(x.shape[:2]) * (kernel.type.size + recurrent_kernel.type.size)
+
+
+def _scan(node: Node) -> Dim:
+    operation = node.operation
+    assert isinstance(operation, Scan)
+    step: Dim = 0
+    for inner in operation.body.nodes:
+        step = multiply_adds(inner) + step
+    return step * operation.length
+
+
 _RULES: dict[type[Operation], Callable[[Node], Dim]] = {
     Conv: _conv,
     ConvTranspose: _conv_transpose,
     Dense: _dense,
     DepthwiseConv: _depthwise_conv,
+    Gru: _recurrent,
+    Lstm: _recurrent,
     MatMul: _matmul,
+    Scan: _scan,
+    SimpleRnn: _recurrent,
 }
