@@ -6,6 +6,7 @@ come from the test, names from Keras's own rules, and every comparison is made h
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,8 +67,10 @@ def assert_carries(
     for file in files.values():
         with hornbeam.load(file) as session:
             names = _input_names(model, inputs)
-            assert sorted(spec.name for spec in session.inputs) == sorted(names), file
-            assert [spec.name for spec in session.outputs] == list(wanted), file
+            inputs_there = sorted(spec.name for spec in session.inputs)
+            assert inputs_there == sorted(names), f"{file.name} has {inputs_there}"
+            outputs = [spec.name for spec in session.outputs]
+            assert outputs == list(wanted), f"{file.name} has {outputs}, Keras {list(wanted)}"
             for time in ("first", "second"):
                 found = _run(session, _feed(inputs, names))
                 _agree(wanted, found, tolerance, f"{file.suffix} all rows, {time} run")
@@ -104,8 +107,12 @@ def expected_outputs(model: Any, inputs: Any, *, eager: bool = False) -> dict[st
         names = list(getattr(model, "output_names", None) or [])
         if len(names) != len(flat):
             names = [f"output_{index}" for index in range(len(flat))]
-    assert len(set(names)) == len(names), f"give the outputs names of their own: {names}"
-    return dict(zip(names, flat, strict=True))
+    # A layer that returns several tensors gives all of them its name: they are counted.
+    counted = [
+        name if name not in names[:i] else f"{name}_{names[:i].count(name)}"
+        for i, name in enumerate(names)
+    ]
+    return dict(zip(counted, flat, strict=True))
 
 
 def worst_error(expected: Array, found: Array, scale: float | None = None) -> float:
@@ -196,14 +203,12 @@ def _input_names(model: Any, inputs: Any) -> list[str]:
     if isinstance(inputs, dict):
         return [str(path[-1]) for path, _ in tree.flatten_with_path(inputs)]
     if isinstance(inputs, (list, tuple)):
-        return [f"inputs_{index}" for index in range(len(inputs))]
-    (first, *_) = model._build_shapes_dict
-    return [first.removesuffix("_shape")] if first != "input_shape" else [_first_argument(model)]
+        return [f"{_first_argument(model)}_{index}" for index in range(len(inputs))]
+    return [_first_argument(model)]
 
 
 def _first_argument(model: Any) -> str:
-    code = model.call.__func__.__code__
-    return str(code.co_varnames[1])
+    return next(iter(inspect.signature(model.call).parameters))
 
 
 def _feed(inputs: Any, names: Sequence[str]) -> dict[str, Array]:
