@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import keras
 from keras import tree
 
 from hornbeam.converter import lowering
@@ -57,14 +58,14 @@ def trace(model: Any, *, batch: int | None = None) -> Graph:
     signature = signature_of(model)
     try:
         return _trace(model, signature, batch, shared=False)
-    except (GraphError, ValueError) as error:
+    except (GraphError, ValueError, UnsupportedLayerError) as error:
         # Inputs of one free length each may have to be equal (tokens and their mask); Keras does
         # not say, so try again with one symbol for the same axis of every input.
         if _free_axes(signature) < 2:
             raise _explained(model, error) from error
         try:
             return _trace(model, signature, batch, shared=True)
-        except (GraphError, ValueError):
+        except (GraphError, ValueError, UnsupportedLayerError):
             raise _explained(model, error) from error
 
 
@@ -74,7 +75,11 @@ def signature_of(model: Any) -> Signature:
     if walk is not None:
         structure = walk.structure
         names = tuple(getattr(model, "output_names", ())) or None
-        return Signature(tuple(map(_spec, walk.inputs)), structure, names)
+        specs = tuple(map(_spec, walk.inputs))
+        if isinstance(model, keras.Sequential) and not nodes.is_stateful(model):
+            # Without an Input, Keras remembers the batch that happened to come in first.
+            specs = tuple(replace(spec, shape=(None, *spec.shape[1:])) for spec in specs)
+        return Signature(specs, structure, names)
     shapes = nodes.build_shapes(model)
     if not shapes:
         raise ModelLoadError(
@@ -92,7 +97,16 @@ def _spec(tensor: Any) -> InputSpec:
 
 def _specs_of(model: Any, shapes: dict[str, Any]) -> tuple[Any, tuple[InputSpec, ...]]:
     """Specs for a subclassed model, from the shapes that it was built with."""
-    call_arguments = list(inspect.signature(model.call).parameters)
+    parameters = inspect.signature(model.call).parameters
+    call_arguments = list(parameters)
+    needed = [name for name, p in parameters.items() if p.default is p.empty and
+              p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]  # fmt: skip
+    if len(shapes) < len(needed):
+        raise ModelLoadError(
+            f"Cannot convert the model '{model.name}'",
+            f"Its call takes {', '.join(needed)}, and Keras remembers the shape of the first only",
+            "Convert a functional model around it: keras.Model([a, b], model(a, b))",
+        )
     if len(shapes) == 1:
         (only,) = shapes.values()
         shapes = {call_arguments[0]: only}
@@ -188,6 +202,8 @@ def _named(graph: Graph, outputs: Any, names: Sequence[str] | None) -> dict[str,
 
 
 def _explained(model: Any, error: Exception) -> ConversionError:
+    if isinstance(error, UnsupportedLayerError):
+        return error
     return UnsupportedLayerError(
         f"Cannot convert the model '{model.name}'",
         str(error).partition("\n")[0],

@@ -21,6 +21,8 @@ from keras.src.models.functional import Functional
 from keras.src.ops.node import Node
 from keras.src.ops.numpy import Arange
 
+from hornbeam.converter.trace.weights import weights_give_way
+
 __all__ = [
     "Call",
     "Recording",
@@ -29,6 +31,7 @@ __all__ = [
     "default_compute_mask",
     "input_dtype",
     "input_name",
+    "is_stateful",
     "mask_of",
     "record",
     "set_mask",
@@ -95,6 +98,7 @@ def record(
     layer = getattr(function, "__self__", None)
     with ExitStack() as stack:
         nodes = stack.enter_context(_recorded_nodes())
+        stack.enter_context(weights_give_way())
         stack.enter_context(_recorded_arange(moves))
         if isinstance(layer, keras.Layer):
             stack.enter_context(_inside(layer))
@@ -207,6 +211,11 @@ def input_name(tensor: Any) -> str:
     """The name of an input: that of its ``InputLayer``, which a file keeps, if it has one."""
     operation = getattr(getattr(tensor, "_keras_history", None), "operation", None)
     return str(operation.name if isinstance(operation, keras.layers.InputLayer) else tensor.name)
+
+
+def is_stateful(model: Any) -> bool:
+    """Whether a layer keeps its state from call to call, which ties the model to one batch size."""
+    return any(getattr(layer, "stateful", False) for layer in model._flatten_layers())
 
 
 def build_shapes(model: Any) -> dict[str, Any]:

@@ -30,6 +30,12 @@ from hornbeam.graph.types import is_float
 
 __all__ = ["Tracer"]
 
+#: What code that needs numbers raises where it gets tensors that have none.
+_RAISED_BY_CALLS = (
+    ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
+
 
 class Tracer:
     """Lowers calls into ``graph``; `Builder` reaches it as its Keras side."""
@@ -233,8 +239,7 @@ class Tracer:
         second = self._stand_ins(args, kwargs, 1)
         values: dict[int, Value] = {id(tensor): value for tensor, value in first.tensors}
         recordings = [
-            nodes.record(function, run.args, run.kwargs, partial(self.sizes.moves, which=which))
-            for which, run in enumerate((first, second))
+            self._recorded(function, run, which) for which, run in enumerate((first, second))
         ]
         for tensor, value in first.tensors:
             # Keras's attention layers take the masks off their inputs, for whoever comes next.
@@ -248,15 +253,28 @@ class Tracer:
                     self._recorded_call(merger, pair, values)
             outputs = merger.merge(*(recording.outputs for recording in recordings))
         except UnknownSizeError as error:
-            name = getattr(function, "__qualname__", repr(function))
             raise UnsupportedLayerError(
-                f"Cannot convert '{self.builder.path}' ({name})",
+                f"Cannot convert '{self.builder.path}' ({_name_of(function)})",
                 f"It computes {error}",
                 "Give the model a fixed size there, or write it with keras.ops on tensors",
             ) from error
         return tree.map_structure(
             lambda x: x if x is None or isinstance(x, Value) else self.builder.value(x), outputs
         )
+
+    def _recorded(
+        self, function: Callable[..., Any], run: _StandIns, which: int
+    ) -> nodes.Recording:
+        moves = partial(self.sizes.moves, which=which)
+        try:
+            return nodes.record(function, run.args, run.kwargs, moves)
+        except _RAISED_BY_CALLS as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise UnsupportedLayerError(
+                f"Cannot convert '{self.builder.path}' ({_name_of(function)})",
+                f"Its code cannot run on tensors without numbers: {reason}",
+                "Write it with keras.ops on tensors, not with numpy, JAX, TensorFlow or torch",
+            ) from error
 
     def _recorded_call(
         self, merger: Merger, pair: tuple[nodes.Call, ...], values: dict[int, Value]
@@ -314,6 +332,10 @@ class _StandIns:
         self, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[tuple[Any, Value]]
     ) -> None:
         self.args, self.kwargs, self.tensors = args, kwargs, tensors
+
+
+def _name_of(function: Any) -> str:
+    return str(getattr(function, "__qualname__", repr(function)))
 
 
 def _needed(recording: nodes.Recording) -> set[int]:
