@@ -54,7 +54,7 @@ class Tracer:
             return self._layer(operation, tuple(args), dict(kwargs))
         lowering = registry.find(key_of(operation))
         if lowering is None:
-            raise _unsupported(self.builder.path, key_of(operation))
+            raise _unsupported(self.builder.path or self.graph.name, key_of(operation))
         return self._apply(lowering, operation, args, kwargs)
 
     def function(self, function: Any, args: Sequence[Any]) -> Any:
