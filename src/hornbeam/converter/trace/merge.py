@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from typing import Any
@@ -66,8 +65,9 @@ class Merger:
         }
         if not changed:
             return a
-        both = copy.copy(a)
-        vars(both).update(changed)
+        # (copy.copy would save and load it as a Keras object, which not every operation can.)
+        both = object.__new__(type(a))
+        vars(both).update({**vars(a), **changed})
         return both
 
     def constant(self, a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Any:

@@ -18,9 +18,11 @@ from keras.src.backend.common import global_state
 from keras.src.backend.common.variables import AutocastScope, get_autocast_scope, is_float_dtype
 from keras.src.layers.layer import CallContext
 from keras.src.models.functional import Functional
+from keras.src.ops.nn import AdaptiveAveragePool, AdaptiveMaxPool
 from keras.src.ops.node import Node
 from keras.src.ops.numpy import Arange
 
+from hornbeam.converter.trace.portable import portable, replaced, tensors_take_over
 from hornbeam.converter.trace.weights import weights_give_way
 
 __all__ = [
@@ -100,8 +102,10 @@ def record(
         nodes = stack.enter_context(_recorded_nodes())
         stack.enter_context(weights_give_way())
         stack.enter_context(_recorded_arange(moves))
+        stack.enter_context(tensors_take_over())
         if isinstance(layer, keras.Layer):
             stack.enter_context(_inside(layer))
+            stack.enter_context(portable(layer))
             if "training" in inspect.signature(function).parameters:
                 kwargs = {"training": False, **kwargs}
         outputs = function(*args, **kwargs)
@@ -137,7 +141,7 @@ def _recorded_nodes() -> Iterator[list[Node]]:
 
     def init(self: Node, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        if any(None in x.shape for x in self.outputs):
+        if type(self.operation) in _MISTAKEN or any(None in x.shape for x in self.outputs):
             _know_shapes(self)
         nodes.append(self)
 
@@ -158,8 +162,12 @@ def _recorded_nodes() -> Iterator[list[Node]]:
                     producer._outbound_nodes.remove(node)
 
 
+#: Operations whose ``compute_output_spec`` is wrong (Keras 3.15: one axis too many).
+_MISTAKEN = (AdaptiveAveragePool, AdaptiveMaxPool)
+
+
 def _know_shapes(node: Node) -> None:
-    """Shapes from what a layer computes, where its ``compute_output_shape`` says None.
+    """Shapes from what an operation computes, where its ``compute_output_spec`` does not know them.
 
     EinsumDense remembers the free sizes that it was built with.
     """
@@ -173,21 +181,14 @@ def _know_shapes(node: Node) -> None:
 def _recorded_arange(moves: Callable[[int], bool]) -> Iterator[None]:
     """``ops.arange`` of a free size as a recorded operation."""
     plain = keras.ops.arange
-    homes = [home for home in (keras.ops, keras.ops.numpy, keras.src.ops, keras.src.ops.numpy)
-             if getattr(home, "arange", None) is plain]  # fmt: skip
 
     def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
         if any(isinstance(x, int) and moves(x) for x in (start, stop)):
             return Arange(dtype=dtype).symbolic_call(start, stop, step=step)
         return plain(start, stop, step=step, dtype=dtype)
 
-    for home in homes:
-        home.arange = arange
-    try:
+    with replaced("arange", arange):
         yield
-    finally:
-        for home in homes:
-            home.arange = plain
 
 
 @contextmanager
