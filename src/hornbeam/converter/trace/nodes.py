@@ -35,6 +35,7 @@ __all__ = [
     "input_name",
     "is_stateful",
     "mask_of",
+    "masked_arguments",
     "record",
     "set_mask",
     "walk_of",
@@ -116,6 +117,24 @@ def record(
 def mask_of(tensor: Any) -> Any:
     """The Keras mask attached to a tensor, or None."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def masked_arguments(call: Call) -> dict[str, Any]:
+    """The tensors whose own masks were handed to a layer, by the name of the mask's argument."""
+    if not isinstance(call.operation, keras.Layer):
+        return {}
+    arguments = inspect.signature(call.operation.call).bind(*call.args, **call.kwargs).arguments
+    first = next(iter(arguments.values()), None)
+    owners = {
+        name: first if name == "mask" else arguments.get(name.removesuffix("_mask"))
+        for name in call.kwargs
+        if name == "mask" or name.endswith("_mask")
+    }
+    return {
+        name: tensor
+        for name, tensor in owners.items()
+        if (mask := mask_of(tensor)) is not None and call.kwargs[name] is mask
+    }
 
 
 def set_mask(tensor: Any, mask: Any) -> None:

@@ -45,6 +45,8 @@ class Tracer:
         self.sizes = sizes
         self.builder = Builder(graph, self)
         self._masks: dict[Value, Value] = {}
+        #: Values whose mask a layer has taken off.
+        self._bare: set[Value] = set()
 
     # The Keras side of the builder
 
@@ -245,6 +247,7 @@ class Tracer:
             # Keras's attention layers take the masks off their inputs, for whoever comes next.
             if nodes.mask_of(tensor) is None:
                 self._masks.pop(value, None)
+                self._bare.add(value)
         merger = Merger(self.builder, self.sizes, lambda tensor: values[id(tensor)])
         needed = _needed(recordings[0])
         try:
@@ -282,6 +285,10 @@ class Tracer:
         a, b = pair
         operation = merger.operation(a.operation, b.operation)
         args, kwargs = merger.merge((a.args, a.kwargs), (b.args, b.kwargs))
+        for name, tensor in nodes.masked_arguments(a).items():
+            # While recording, nobody took the mask off; when it runs, an earlier layer has.
+            if values.get(id(tensor)) in self._bare:
+                del kwargs[name]
         results = tree.flatten(self.call(operation, args, kwargs))
         for tensor, other, result in zip(a.outputs, b.outputs, results, strict=True):
             value = self._typed(result, tensor)
