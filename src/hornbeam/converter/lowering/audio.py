@@ -43,11 +43,12 @@ def mel_spectrogram(b: Builder, layer: Any, inputs: Value) -> Value:
 
 def _waves(layer: Any) -> Any:
     """Windowed cosines and sines ``[fft_length, 1, 2 * bins]``; the window's scale cancels out."""
-    import scipy.signal
-
     length, window = layer.fft_length, layer.window
-    if isinstance(window, str):
-        window = scipy.signal.get_window(window, layer.sequence_length)
+    turns = 2.0 * np.pi * np.arange(layer.sequence_length) / layer.sequence_length
+    if window == "hann":
+        window = 0.5 - 0.5 * np.cos(turns)
+    elif window == "hamming":
+        window = 0.54 - 0.46 * np.cos(turns)
     elif window is None:
         window = np.ones(layer.sequence_length)
     before = (length - layer.sequence_length) // 2

@@ -8,6 +8,7 @@ import numpy as np
 
 from hornbeam.converter.lowering.arguments import float_result
 from hornbeam.converter.lowering.builder import Builder
+from hornbeam.converter.lowering.float8 import to_float8
 from hornbeam.converter.lowering.registry import lowers
 from hornbeam.graph import Value
 from hornbeam.graph import operations as op
@@ -145,6 +146,8 @@ for _name, _compare in _COMPARE.items():
 @lowers("ops.Cast", "ops.SaturateCast", "ops.ConvertToTensor")
 def cast(b: Builder, operation: Any, x: Value) -> Value:
     """Another dtype."""
+    if str(operation.dtype).startswith("float8"):
+        return to_float8(b, x, str(operation.dtype))
     return x if operation.dtype is None else b.cast(x, str(operation.dtype))
 
 

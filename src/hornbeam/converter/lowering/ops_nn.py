@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,17 @@ __all__ = ["attention", "matmul"]
 
 @lowers("ops.Matmul", "ops.Dot")
 def matmul_operation(b: Builder, _: Any, x1: Any, x2: Any) -> Value:
-    """The matrix product, with numpy's rules for vectors."""
-    return matmul(b, *promoted(b, x1, x2))
+    """The matrix product, with numpy's rules for vectors; of bytes it is int32."""
+    return _of_bytes(b, promoted(b, x1, x2), lambda values: matmul(b, *values))
+
+
+def _of_bytes(
+    b: Builder, values: Sequence[Value], product: Callable[[Sequence[Value]], Value]
+) -> Value:
+    """A product whose sums leave the range of its bytes: exact in float32 up to 1,000 of them."""
+    if any(value.dtype not in ("int8", "uint8") for value in values):
+        return product(values)
+    return b.cast(product([b.cast(value, "float32") for value in values]), "int32")
 
 
 def matmul(b: Builder, x: Value, y: Value) -> Value:
@@ -51,7 +61,8 @@ def einsum_operation(b: Builder, operation: Any, *operands: Any) -> Value:
     """Einstein summation of any number of tensors."""
     dtypes = [x.dtype if isinstance(x, Value) else str(np.asarray(x).dtype) for x in operands]
     dtype = b.keras.result_type(*dtypes)
-    return einsum(b, operation.subscripts, *(b.value(x, dtype) for x in operands))
+    values = [b.value(x, dtype) for x in operands]
+    return _of_bytes(b, values, lambda x: einsum(b, operation.subscripts, *x))
 
 
 @lowers("ops.Conv", channels=True)

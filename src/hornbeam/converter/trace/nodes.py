@@ -33,6 +33,7 @@ __all__ = [
     "default_compute_mask",
     "input_dtype",
     "input_name",
+    "is_quantized",
     "is_stateful",
     "mask_of",
     "masked_arguments",
@@ -231,6 +232,11 @@ def input_name(tensor: Any) -> str:
     """The name of an input: that of its ``InputLayer``, which a file keeps, if it has one."""
     operation = getattr(getattr(tensor, "_keras_history", None), "operation", None)
     return str(operation.name if isinstance(operation, keras.layers.InputLayer) else tensor.name)
+
+
+def is_quantized(layer: Any) -> bool:
+    """Whether Keras calls the layer's ``quantized_call`` in the place of its ``call``."""
+    return layer.dtype_policy.quantization_mode is not None
 
 
 def is_stateful(model: Any) -> bool:

@@ -113,6 +113,8 @@ class Tracer:
         return self._masks.get(thing) if isinstance(thing, Value) else None
 
     def _layer_body(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if nodes.is_quantized(layer):
+            return self._record(layer.quantized_call, args, kwargs)
         lowering = registry.find(layer_key(layer))
         if lowering is not None:
             return self._apply(lowering, layer, args, kwargs)
@@ -228,7 +230,12 @@ class Tracer:
         return fitted
 
     def _typed(self, value: Any, tensor: Any) -> Value:
-        """The result of an operation, in the dtype that Keras says it has."""
+        """The result of an operation, in the dtype that Keras says it has.
+
+        Numbers of eight bits with a point are the exception: they stay in float32, rounded.
+        """
+        if tensor.dtype.startswith("float8"):
+            return self.builder.value(value)
         return self.builder.cast(self.builder.value(value), tensor.dtype)
 
     # Going a level deeper
