@@ -1,8 +1,7 @@
 """Packs tensors and operators into a TFLite flatbuffer.
 
-The schema's own object API does the tables; contents of constants are copied straight into the
-builder's memory, aligned to 16 bytes as the schema asks of readers' kernels, so that a model needs
-room for its weights once beside the originals.
+The schema's own object API does the tables; the contents of large constants follow behind them,
+straight from the arrays that they are in (`streaming`).
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from hornbeam.converter.tflite.context import Operator
+from hornbeam.converter.tflite.context import Operator, Subgraph
+from hornbeam.converter.tflite.streaming import ALIGNMENT, Streamed, little_endian, streamed
 from hornbeam.converter.tflite.tensors import Data, Tensor, build_tensor
 from hornbeam.converter.tflite.versions import operator_version
 from hornbeam.errors import UnsupportedFormatError
@@ -25,7 +25,8 @@ __all__ = ["FlatFile", "pack"]
 #: Offsets in a flatbuffer are signed 32-bit numbers.
 _LIMIT = 2**31 - 1
 _IDENTIFIER = b"TFL3"
-_ALIGNMENT = 16
+#: Contents of this many bytes or more are not copied into the tables.
+_OUTSIDE_FROM = 1024
 
 
 @dataclass
@@ -41,11 +42,13 @@ class FlatFile:
     metadata: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def pack(file: FlatFile) -> memoryview:
-    """The bytes of the file; `UnsupportedFormatError` where they pass two gigabytes."""
-    tensors = _used(file)
-    constants = [tensor.data for tensor in tensors if tensor.data is not None]
-    room = sum(data.nbytes + 2 * _ALIGNMENT for data in constants)
+def pack(file: FlatFile) -> Streamed:
+    """The file in pieces; `UnsupportedFormatError` where they pass two gigabytes."""
+    subgraphs = _subgraphs(file)
+    tensors = {subgraph: _used(subgraph) for subgraph in subgraphs}
+    everything = dict.fromkeys(tensor for used in tensors.values() for tensor in used)
+    constants = [tensor.data for tensor in everything if tensor.data is not None]
+    room = sum(data.nbytes + 2 * ALIGNMENT for data in constants)
     room += sum(map(len, file.metadata.values()))
     if room > _LIMIT:
         raise UnsupportedFormatError(
@@ -53,67 +56,93 @@ def pack(file: FlatFile) -> memoryview:
             f"The model has {room / 2**30:.1f} GiB of constants; a TFLite file holds 2 GiB.",
             "Write ONNX, which keeps weights beside the model file, or quantize the model.",
         )
-    # A builder that runs out of room doubles, which would copy everything.
-    builder = flatbuffers.Builder(room + 1024 * (len(tensors) + len(file.operators) + 16))
-    builder.Finish(_model(file, tensors).Pack(builder), file_identifier=_IDENTIFIER)
-    return memoryview(builder.Bytes)[builder.Head() :]
+    builder = flatbuffers.Builder(1024)
+    model = _model(file, tensors)
+    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    outside = {i: buffer.contents for i, buffer in enumerate(model.buffers) if buffer.outside}
+    return streamed(builder.Output(), outside)
 
 
 class _Buffer(schema.BufferT):  # type: ignore[misc]
-    """A buffer that is filled in place."""
+    """A buffer of the file; large ``contents`` follow behind the tables."""
 
     def __init__(self, contents: Data | bytes | None = None) -> None:
         super().__init__()
         self.contents = contents
 
+    @property
+    def outside(self) -> bool:
+        """Whether the tables hold only a stand-in for the contents."""
+        return isinstance(self.contents, Data) and self.contents.nbytes >= _OUTSIDE_FROM
+
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
-        start = None if self.contents is None else _copy(builder, self.contents)
+        start = None if self.contents is None else self._vector(builder)
         schema.BufferStart(builder)
         if start is not None:
             schema.BufferAddData(builder, start)
         return int(schema.BufferEnd(builder))
 
-
-def _copy(builder: flatbuffers.Builder, contents: Data | bytes) -> int:
-    size = len(contents) if isinstance(contents, bytes) else contents.nbytes
-    builder.StartVector(1, size, _ALIGNMENT)
-    builder.head = builder.Head() - size
-    start = builder.Head()
-    if isinstance(contents, bytes):
-        builder.Bytes[start : start + size] = contents
-    else:
-        stored = np.dtype(contents.dtype).newbyteorder("<")
-        target = np.frombuffer(builder.Bytes, stored, size // stored.itemsize, start)
-        np.copyto(target.reshape(contents.shape), contents.array(), casting="unsafe")
-        del target
-    return int(builder.EndVector())
+    def _vector(self, builder: flatbuffers.Builder) -> int:
+        contents: bytes | memoryview
+        if self.outside:
+            contents = b""
+        elif isinstance(self.contents, Data):
+            contents = little_endian(self.contents)
+        else:
+            contents = self.contents or b""
+        builder.StartVector(1, len(contents), ALIGNMENT)
+        builder.head = builder.Head() - len(contents)
+        builder.Bytes[builder.Head() : builder.Head() + len(contents)] = contents
+        return int(builder.EndVector())
 
 
-def _used(file: FlatFile) -> list[Tensor]:
-    """All tensors, in the order of first appearance."""
-    everything: list[Tensor | None] = list(file.inputs.values())
-    for operator in file.operators:
+def _subgraphs(file: FlatFile) -> list[Subgraph]:
+    """The main subgraph, and behind it those that operators run; their numbers are entered."""
+    main = Subgraph(
+        file.name, list(file.inputs.values()), list(file.outputs.values()), file.operators
+    )
+    found = [main]
+    for subgraph in found:
+        for operator in subgraph.operators:
+            for option, inner in operator.subgraphs.items():
+                setattr(operator.options, option, len(found))
+                found.append(inner)
+    return found
+
+
+def _used(subgraph: Subgraph) -> list[Tensor]:
+    """All tensors of a subgraph, in the order of first appearance."""
+    everything: list[Tensor | None] = list(subgraph.inputs)
+    for operator in subgraph.operators:
         everything += [*operator.inputs, *operator.outputs]
-    everything += file.outputs.values()
+    everything += subgraph.outputs
     return list(dict.fromkeys(tensor for tensor in everything if tensor is not None))
 
 
-def _model(file: FlatFile, tensors: list[Tensor]) -> Any:
-    # Buffer 0 is empty, for all tensors without contents.
+def _model(file: FlatFile, tensors: dict[Subgraph, list[Tensor]]) -> Any:
+    # Buffer 0 is empty, for all tensors without contents. Constants of a loop may be in several
+    # subgraphs.
     buffers = [_Buffer()]
-    built = []
-    for tensor in tensors:
-        if tensor.data is not None:
-            buffers.append(_Buffer(tensor.data))
-        index = len(buffers) - 1 if tensor.data is not None else 0
-        built.append(build_tensor(tensor, index, file.sizes))
-    numbers = {tensor: i for i, tensor in enumerate(tensors)}
+    places: dict[int, int] = {}
+    kinds = {
+        kind: i for i, kind in enumerate(_kinds(op for part in tensors for op in part.operators))
+    }
     model = schema.ModelT()
     model.version = 3
     model.description = "Hornbeam"
-    model.operatorCodes = _codes(file.operators)
-    model.subgraphs = [_subgraph(file, built, numbers)]
-    model.signatureDefs = [_signature(file, numbers)]
+    model.operatorCodes = _codes(list(kinds))
+    model.subgraphs = []
+    for subgraph, used in tensors.items():
+        built = []
+        for tensor in used:
+            if tensor.data is not None and id(tensor.data) not in places:
+                places[id(tensor.data)] = len(buffers)
+                buffers.append(_Buffer(tensor.data))
+            index = places[id(tensor.data)] if tensor.data is not None else 0
+            built.append(build_tensor(tensor, index, file.sizes))
+        model.subgraphs.append(_subgraph(subgraph, built, used, kinds))
+    main = next(iter(tensors.values()))
+    model.signatureDefs = [_signature(file, {tensor: i for i, tensor in enumerate(main)})]
     model.metadata = []
     for name, contents in sorted(file.metadata.items()):
         entry = schema.MetadataT()
@@ -130,9 +159,9 @@ def _kinds(operators: Iterable[Operator]) -> list[tuple[str, int]]:
     )
 
 
-def _codes(operators: list[Operator]) -> list[Any]:
+def _codes(kinds: list[tuple[str, int]]) -> list[Any]:
     codes = []
-    for name, version in _kinds(operators):
+    for name, version in kinds:
         code = schema.OperatorCodeT()
         number = getattr(schema.BuiltinOperator, name)
         # Runtimes before 2.4 read the old field, a byte, and newer ones the larger of the two.
@@ -143,15 +172,17 @@ def _codes(operators: list[Operator]) -> list[Any]:
     return codes
 
 
-def _subgraph(file: FlatFile, built: list[Any], numbers: dict[Tensor, int]) -> Any:
-    kinds = {kind: i for i, kind in enumerate(_kinds(file.operators))}
+def _subgraph(
+    part: Subgraph, built: list[Any], used: list[Tensor], kinds: Mapping[tuple[str, int], int]
+) -> Any:
+    numbers = {tensor: i for i, tensor in enumerate(used)}
     subgraph = schema.SubGraphT()
-    subgraph.name = file.name
+    subgraph.name = part.name
     subgraph.tensors = built
-    subgraph.inputs = _indices(file.inputs.values(), numbers)
-    subgraph.outputs = _indices(file.outputs.values(), numbers)
+    subgraph.inputs = _indices(part.inputs, numbers)
+    subgraph.outputs = _indices(part.outputs, numbers)
     subgraph.operators = []
-    for operator in file.operators:
+    for operator in part.operators:
         entry = schema.OperatorT()
         entry.opcodeIndex = kinds[operator.code, operator_version(operator)]
         entry.inputs = _indices(operator.inputs, numbers)
