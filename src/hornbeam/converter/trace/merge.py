@@ -74,7 +74,7 @@ class Merger:
         """An array that was computed while recording: known, repeated, or counted along a size."""
         if a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
             return a
-        if a.shape == b.shape == () and a.dtype.kind in "iu":
+        if a.shape == b.shape == () and a.dtype.kind in "iuf" and a == int(a) and b == int(b):
             dim = self.sizes.solve((int(a), int(b)))
             return self.builder.emit(op.DimensionOf(dim, str(a.dtype)))
         if a.ndim != b.ndim:
@@ -82,7 +82,7 @@ class Merger:
         shape = tuple(map(self.sizes.solve, zip(a.shape, b.shape, strict=True)))
         found = self._repeated(a, b, shape) or self._counted(a, b, shape)
         if found is None:
-            found = self._triangle(a, b, shape)
+            found = self._by_place(a, b, shape)
         if found is None:
             raise UnknownSizeError(
                 f"an array of shape {shape} whose elements depend on its free size"
@@ -122,21 +122,45 @@ class Merger:
         counted = op.Range(int(start), int(step), shape[wide[0]], str(a.dtype))
         return self.builder.reshape(self.builder.emit(counted), shape)
 
-    def _triangle(
+    def _by_place(
         self, a: npt.NDArray[Any], b: npt.NDArray[Any], shape: tuple[Dim, ...]
     ) -> Value | None:
-        """1 (or True) on and below the diagonal of the last two axes: a causal mask."""
-        if a.ndim < 2 or a.dtype.kind not in "biuf":
+        """One number on one side of the diagonal, another elsewhere: causal masks, identities."""
+        numbers = np.unique(a)
+        if a.ndim < 2 or a.dtype.kind not in "biuf" or len(numbers) != 2:
             return None
-        for x in (a, b):
-            if x[..., 0, 0].size != 1 or not np.array_equal(x, np.tril(np.ones_like(x))):
-                return None
-        rows, columns = (
-            self.builder.emit(op.Range(0, 1, length, "int32")) for length in shape[-2:]
-        )
-        column = self.builder.reshape(rows, (shape[-2], 1))
-        below = self.builder.compare("greater_equal", column, columns)
-        return self.builder.reshape(self.builder.cast(below, str(a.dtype)), shape)
+        low, high = numbers
+        for name, compare in _COMPARISONS.items():
+            if not all(
+                x[..., 0, 0].size == 1
+                and np.array_equal(x, np.where(_by_axes(compare, x), high, low))
+                for x in (a, b)
+            ):
+                continue
+            rows, columns = (
+                self.builder.emit(op.Range(0, 1, length, "int32")) for length in shape[-2:]
+            )
+            places = self.builder.compare(name, self.builder.reshape(rows, (shape[-2], 1)), columns)
+            constants = (self.builder.constant(x, str(a.dtype)) for x in (high, low))
+            chosen = places if a.dtype == bool else self.builder.select(places, *constants)
+            return self.builder.reshape(chosen, shape)
+        return None
+
+
+_COMPARISONS: dict[op.CompareFunction, Callable[..., Any]] = {
+    "greater_equal": np.greater_equal,
+    "greater": np.greater,
+    "less_equal": np.less_equal,
+    "less": np.less,
+    "equal": np.equal,
+    "not_equal": np.not_equal,
+}
+
+
+def _by_axes(compare: Callable[..., Any], x: npt.NDArray[Any]) -> Any:
+    """``compare(row, column)`` over the last two axes of ``x``."""
+    rows, columns = x.shape[-2:]
+    return compare(np.arange(rows)[:, None], np.arange(columns)).reshape(x.shape)
 
 
 def _is_array(thing: Any) -> bool:
