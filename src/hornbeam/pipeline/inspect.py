@@ -34,6 +34,12 @@ def inspect(
         from hornbeam.pipeline.inspection.keras_file import inspect_keras
 
         return inspect_keras(file, custom_objects=custom_objects, trust=trust)
+    if suffix not in _RUNTIME and (file / "saved_model.pb").is_file():
+        raise UsageError(
+            f"{file} was to be inspected",
+            "It is the folder of a TensorFlow SavedModel",
+            f"Convert it, and inspect the file: hornbeam convert {file} -o model.onnx",
+        )
     if suffix not in _RUNTIME:
         raise UsageError(
             f"{file} was to be inspected",

@@ -85,8 +85,9 @@ def _folder(asked: str, path: Path) -> ModelLoadError:
     if (path / "saved_model.pb").is_file():
         return refusal(
             asked,
-            "the folder is a TensorFlow SavedModel, which this way does not read yet",
-            f"Load it with the Keras that wrote it, then {_SAVE[0].lower()}{_SAVE[1:]}",
+            "the folder is a TensorFlow SavedModel, which holds a graph and no Keras layers",
+            "Convert it: hornbeam convert FOLDER -o model.onnx; or load it with the Keras that "
+            f"wrote it, then {_SAVE[0].lower()}{_SAVE[1:]}",
         )
     if (path / "config.json").is_file():
         return refusal(asked, "the folder is an unpacked Keras archive, which is not read", _SAVE)
