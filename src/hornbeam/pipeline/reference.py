@@ -98,10 +98,13 @@ class Reference:
 
 @contextmanager
 def _as_it_was(model: Any) -> Iterator[None]:
-    """Forget the compiled function that a prediction leaves on the model."""
+    """Forget the compiled function, and whatever else a prediction leaves on the model."""
+    names = set(vars(model))
     before = getattr(model, "predict_function", None)
     try:
         yield
     finally:
         if hasattr(model, "predict_function"):
             model.predict_function = before
+        for name in set(vars(model)) - names:
+            del vars(model)[name]

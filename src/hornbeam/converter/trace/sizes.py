@@ -20,6 +20,10 @@ _BATCH = (5, 11)
 _OTHERS = ((163, 193), (211, 257), (223, 281), (229, 293), (239, 311), (241, 337))
 
 
+#: What may be left over of a size that is a multiple of another: windows are not larger.
+_LARGEST_OFFSET = 64
+
+
 class UnknownSizeError(ValueError):
     """A number that depends on free sizes in a way that is not understood."""
 
@@ -62,7 +66,7 @@ class Sizes:
             return pair[0]
         if pair in self._known:
             return self._known[pair]
-        for find in (self._multiple, self._shifted, self._part, self._combined):
+        for find in (self._multiple, self._shifted, self._part, self._combined, self._line):
             dim = find(pair)
             if dim is not None:
                 self.learn([dim])
@@ -106,3 +110,13 @@ class Sizes:
                 if a * c and pair[0] % (a * c) == 0 and pair[0] * b * d == pair[1] * a * c:
                     return dim * other * (pair[0] // (a * c))
         return None
+
+    def _line(self, pair: tuple[int, int]) -> Dim | None:
+        """A multiple of a size and a little more or less: the least that is left over."""
+        found: list[tuple[int, Dim]] = []
+        for (a, b), dim in self._known.items():
+            factor, rest = divmod(pair[1] - pair[0], b - a) if b != a else (0, 1)
+            offset = pair[0] - factor * a
+            if factor > 0 and not rest and abs(offset) <= _LARGEST_OFFSET:
+                found.append((abs(offset), dim * factor + offset))
+        return min(found, key=lambda each: each[0])[1] if found else None
