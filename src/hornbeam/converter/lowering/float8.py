@@ -7,6 +7,8 @@ the smallest normal number the steps are equal, and rounding is that of integers
 
 from __future__ import annotations
 
+from typing import Any
+
 import ml_dtypes
 
 from hornbeam.converter.lowering.builder import Builder
@@ -19,7 +21,7 @@ _FLOAT32_BITS = 24
 
 def to_float8(b: Builder, x: Value, dtype: str) -> Value:
     """``x`` (in range) rounded to ``dtype``, such as ``float8_e4m3fn``, as float32."""
-    limits = ml_dtypes.finfo(dtype)
+    limits: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
     dropped = _FLOAT32_BITS - (limits.nmant + 1)
     wide = b.cast(x, "float32")
     scaled = b.binary("multiply", wide, float(2**dropped + 1))

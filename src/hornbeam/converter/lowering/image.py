@@ -35,11 +35,9 @@ class _Way:
 
 
 @lowers("layers.Resizing")
-def resizing(b: Builder, layer: Any, x: Any) -> Any:
+def resizing(b: Builder, layer: Any, x: Any) -> Value:
     """A picture of another size."""
-    if isinstance(x, dict):
-        return b.keras.function(layer.call, [x])
-    return _resized(b, layer, x, (layer.height, layer.width))
+    return _resized(b, layer, _alone(b, x), (layer.height, layer.width))
 
 
 @lowers("ops.Resize")
@@ -58,11 +56,9 @@ def _resized(b: Builder, options: Any, x: Value, size: Shape) -> Value:
 
 
 @lowers("layers.CenterCrop")
-def center_crop(b: Builder, layer: Any, x: Any) -> Any:
+def center_crop(b: Builder, layer: Any, x: Any) -> Value:
     """The middle of a picture; of a smaller one as much as has the shape, enlarged."""
-    if isinstance(x, dict):
-        return b.keras.function(layer.call, [x])
-    x = b.cast(x, str(layer.compute_dtype))
+    x = b.cast(_alone(b, x), str(layer.compute_dtype))
     picture, back = _channels_last(b, x, layer.data_format)
     height, width = _known(b, picture, "cutting out its middle")
     if height < layer.height or width < layer.width:
@@ -140,6 +136,16 @@ def _padded(b: Builder, x: Value, size: tuple[int, int], fill: float) -> Value:
     return b.pad(x, [(0, 0), (rows, rows), (columns, columns), (0, 0)], fill)
 
 
+def _alone(b: Builder, x: Any) -> Value:
+    if isinstance(x, Value):
+        return x
+    raise UnsupportedLayerError(
+        f"Cannot convert '{b.path}'",
+        "It takes a dictionary of pictures and boxes, for which Keras knows no shape in a model",
+        "Give it the pictures alone; boxes belong to the preparation of training data",
+    )
+
+
 def _known(b: Builder, x: Value, what: str) -> tuple[int, int]:
     height, width = x.shape[1:3]
     if isinstance(height, int) and isinstance(width, int):
@@ -166,36 +172,42 @@ def _channels_last(b: Builder, x: Value, data_format: str | None) -> tuple[Value
 
 
 @lowers(
-    "layers.AugMix",
-    "layers.CutMix",
     "layers.Equalization",
     "layers.MixUp",
-    "layers.RandAugment",
     "layers.RandomBrightness",
     "layers.RandomColorDegeneration",
     "layers.RandomColorJitter",
     "layers.RandomContrast",
     "layers.RandomCrop",
+    "layers.RandomGrayscale",
+    "layers.RandomHue",
+    "layers.RandomInvert",
+    "layers.RandomPosterization",
+    "layers.RandomSaturation",
+)
+def only_in_training(_: Builder, __: Any, data: Any) -> Any:
+    """The pictures, boxes and labels as they are: not even RandomCrop crops at inference."""
+    return data
+
+
+@lowers(
+    "layers.AugMix",
+    "layers.CutMix",
+    "layers.RandAugment",
     "layers.RandomElasticTransform",
     "layers.RandomErasing",
     "layers.RandomFlip",
     "layers.RandomGaussianBlur",
-    "layers.RandomGrayscale",
-    "layers.RandomHue",
-    "layers.RandomInvert",
     "layers.RandomPerspective",
-    "layers.RandomPosterization",
     "layers.RandomRotation",
-    "layers.RandomSaturation",
     "layers.RandomSharpness",
     "layers.RandomShear",
     "layers.RandomTranslation",
     "layers.RandomZoom",
     "layers.Solarization",
 )
-def only_in_training(_: Builder, __: Any, data: Any) -> Any:
-    """The pictures, boxes and labels as they are.
-
-    Not even RandomCrop crops at inference, and the other layers check the dtype at most.
-    """
-    return data
+def only_a_cast(b: Builder, layer: Any, data: Any) -> Any:
+    """The same, in floats."""
+    if isinstance(data, dict):
+        return {**data, "images": b.cast(data["images"], str(layer.compute_dtype))}
+    return b.cast(data, str(layer.compute_dtype))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from hornbeam.converter.lowering.arguments import spread
+from hornbeam.converter.lowering.arguments import float_result, spread
 from hornbeam.converter.lowering.builder import Builder
 from hornbeam.converter.lowering.registry import lowers
 from hornbeam.graph import Value
@@ -40,6 +40,7 @@ def pool(b: Builder, function: Literal["max", "average"], layer: Any, x: Value) 
 def global_average_pooling(b: Builder, layer: Any, x: Value, mask: Value | None = None) -> Value:
     """The mean over all spatial axes; masked steps do not count."""
     axes = _spatial(layer, x)
+    x = b.cast(x, float_result(x.dtype))
     if mask is None:
         return b.reduce("mean", x, axes, layer.keepdims)
     # Keras: sum(x * mask) / sum(mask), the mask widened over the features.

@@ -39,6 +39,7 @@ __all__ = [
     "masked_arguments",
     "record",
     "set_mask",
+    "supposes_dtype",
     "walk_of",
 ]
 
@@ -237,6 +238,15 @@ def input_name(tensor: Any) -> str:
 def is_quantized(layer: Any) -> bool:
     """Whether Keras calls the layer's ``quantized_call`` in the place of its ``call``."""
     return layer.dtype_policy.quantization_mode is not None
+
+
+def supposes_dtype(operation: Any) -> bool:
+    """Whether Keras takes the result of a layer to have its compute dtype, without looking."""
+    return (
+        isinstance(operation, keras.Layer)
+        and type(operation).compute_output_spec is keras.Layer.compute_output_spec
+        and type(operation).compute_output_shape is not keras.Layer.compute_output_shape
+    )
 
 
 def is_stateful(model: Any) -> bool:

@@ -42,7 +42,8 @@ def tensors_take_over() -> Iterator[None]:
     """Let ``array - tensor`` be a recorded operation, as ``tensor - array`` is.
 
     A `KerasTensor` refuses to become an array, by an error; without the methods that raise it, an
-    array on the left gives way to the operators of the `KerasTensor` on the right.
+    array on the left gives way to the operators of the `KerasTensor` on the right. It also has no
+    ``==`` of its own, so that ``tensor == 0`` would be False.
     """
     cls = keras.KerasTensor
     refusals = {
@@ -50,13 +51,22 @@ def tensors_take_over() -> Iterator[None]:
     }
     for name in refusals:
         delattr(cls, name)
+    equality = cls.__eq__
     cls.__array_ufunc__ = None
+    cls.__eq__ = _equal
     try:
         yield
     finally:
         del cls.__array_ufunc__
+        cls.__eq__ = equality
         for name, method in refusals.items():
             setattr(cls, name, method)
+
+
+def _equal(tensor: Any, other: Any) -> Any:
+    if other is None or isinstance(other, (str, type)):
+        return NotImplemented
+    return tensor is other or keras.ops.equal(tensor, other)
 
 
 @contextmanager

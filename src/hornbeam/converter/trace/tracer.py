@@ -214,7 +214,7 @@ class Tracer:
             args, kwargs = tree.map_structure(fill, (call.args, call.kwargs))
             outputs = tree.flatten(self.call(call.operation, args, kwargs))
             for tensor, value in zip(call.outputs, outputs, strict=True):
-                values[id(tensor)] = self._typed(value, tensor)
+                values[id(tensor)] = self._typed(value, tensor, call.operation)
         return tree.map_structure(fill, walk.outputs)
 
     def _fit(self, value: Value, tensor: Any) -> Value:
@@ -229,14 +229,17 @@ class Tracer:
             self.set_mask(fitted, mask)
         return fitted
 
-    def _typed(self, value: Any, tensor: Any) -> Value:
+    def _typed(self, value: Any, tensor: Any, operation: Any = None) -> Value:
         """The result of an operation, in the dtype that Keras says it has.
 
-        Numbers of eight bits with a point are the exception: they stay in float32, rounded.
+        Not where Keras only supposes it, as of a layer that passes integers through; and numbers of
+        eight bits with a point stay in float32, rounded.
         """
-        if tensor.dtype.startswith("float8"):
-            return self.builder.value(value)
-        return self.builder.cast(self.builder.value(value), tensor.dtype)
+        result = self.builder.value(value)
+        supposed = nodes.supposes_dtype(operation) and not is_float(result.dtype)
+        if supposed or tensor.dtype.startswith("float8"):
+            return result
+        return self.builder.cast(result, tensor.dtype)
 
     # Going a level deeper
 
