@@ -228,13 +228,19 @@ def _checked(
         raise UsageError(
             "convert needs at least one output", "None was given", "Name one, such as model.onnx"
         )
-    if batch is not None and (not isinstance(batch, int) or batch < 1):
+    if batch is not None and (type(batch) is not int or batch < 1):
         raise UsageError("The batch size must be a whole number from 1 up", f"Found {batch!r}")
     formats = [format_of(path) for path in outputs]
     if opset is not None and "onnx" not in formats:
         raise UsageError(
             "An opset was asked for", "No output is an .onnx file", "Leave the opset out"
         )
+    if opset is not None:
+        if type(opset) is not int:
+            raise UsageError("The opset must be a whole number", f"Found {opset!r}")
+        from hornbeam.converter.onnx import check_opset
+
+        check_opset(opset)
     paths = [Path(path) for path in outputs]
     twice = {path for path in paths if [p.resolve() for p in paths].count(path.resolve()) > 1}
     if twice:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from hornbeam.converter.onnx.writer import (
     DEFAULT_OPSET,
     OLDEST_OPSET,
+    check_opset,
     newest_opset,
     to_model,
     write,
 )
 
-__all__ = ["DEFAULT_OPSET", "OLDEST_OPSET", "newest_opset", "to_model", "write"]
+__all__ = ["DEFAULT_OPSET", "OLDEST_OPSET", "check_opset", "newest_opset", "to_model", "write"]

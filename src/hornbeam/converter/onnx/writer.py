@@ -17,7 +17,7 @@ from hornbeam.converter.onnx.weights import Tensor
 from hornbeam.errors import UnsupportedFormatError, UsageError
 from hornbeam.graph import Graph
 
-__all__ = ["DEFAULT_OPSET", "OLDEST_OPSET", "newest_opset", "to_model", "write"]
+__all__ = ["DEFAULT_OPSET", "OLDEST_OPSET", "check_opset", "newest_opset", "to_model", "write"]
 
 # Registered by being imported.
 _FAMILIES = (elementwise, linear, movement, pooling, recurrent, reduction)
@@ -65,7 +65,7 @@ def _build(
     graph: Graph, opset: int, metadata: Mapping[str, str]
 ) -> tuple[ModelProto, list[Tensor]]:
     """The model without its weights, and the weights."""
-    _check_opset(opset)
+    check_opset(opset)
     _check_names(graph)
     emit = emit_graph(recurrent.with_loops(graph), opset)
     model = helper.make_model(
@@ -80,7 +80,8 @@ def _build(
     return model, emit.weights.tensors
 
 
-def _check_opset(opset: int) -> None:
+def check_opset(opset: int) -> None:
+    """Raise `UsageError` for an opset that Hornbeam does not write."""
     if not OLDEST_OPSET <= opset <= newest_opset():
         raise UsageError(
             f"An ONNX file of opset {opset} was asked for",
