@@ -7,6 +7,7 @@ its kernel does not depend on the state, so it is taken out of the loop, for all
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from hornbeam.converter.lowering.builder import Builder, KerasSide
 from hornbeam.graph import Dim, Graph, Node, Value
 from hornbeam.graph import operations as op
 
-__all__ = ["Cell", "Step", "as_loop", "gru_step", "lstm_step", "rnn_step", "scan", "zeros"]
+__all__ = ["Cell", "Over", "Step", "as_loop", "gru_step", "lstm_step", "rnn_step", "scan", "zeros"]
 
 #: One step: from the slices of the sequences and the states to the output and the new states.
 Step = Callable[[list[Value], list[Value]], tuple[Value, list[Value]]]
@@ -23,19 +24,26 @@ Step = Callable[[list[Value], list[Value]], tuple[Value, list[Value]]]
 Cell = Callable[[Builder, Any, Value, list[Value]], list[Value]]
 
 
-def scan(
-    b: Builder,
-    sequences: Sequence[Value],
-    initial: Sequence[Value],
-    mask: Value | None,
-    steps: op.Steps,
-    step: Step,
-) -> list[Value]:
-    """``step`` over axis 1 of all ``sequences``: the result that ``steps`` asks for, and states.
+@dataclass(frozen=True)
+class Over:
+    """What a loop goes over.
 
-    ``initial`` are the states to begin with, ``mask`` is ``[n, t]``. What ``step`` uses, it gets as
-    arguments, or it is a constant.
+    Sequences ``[n, t, ...]``, states to begin with, a mask ``[n, t]`` or none, and which state
+    stands for the output where a step is masked and `Steps.at_masked` is "state".
     """
+
+    sequences: Sequence[Value]
+    initial: Sequence[Value]
+    mask: Value | None
+    repeated: int = 0
+
+
+def scan(b: Builder, over: Over, steps: op.Steps, step: Step) -> list[Value]:
+    """``step`` over time: the result that ``steps`` asks for, and the final states.
+
+    What ``step`` uses, it gets as arguments, or it is a constant.
+    """
+    sequences, initial, mask = over.sequences, over.initial, over.mask
     given = list(sequences)
     if mask is not None:
         given.append(b.reshape(mask, (*mask.shape, 1)))
@@ -48,7 +56,8 @@ def scan(
         previous = body.add_input(f"{b.path}/output", output.shape, output.dtype)
         if keep is not None:
             states = [_kept(b, keep, new, old) for new, old in zip(states, before, strict=True)]
-            output = _masked_output(b, keep, (output, previous, states[0], before[0]), steps)
+            pair = states[over.repeated], before[over.repeated]
+            output = _masked_output(b, keep, (output, previous, *pair), steps)
     body.inputs.remove(previous)
     begin = list(initial)
     # An output that a later step, or the caller, asks for is carried along like a state.
@@ -128,7 +137,7 @@ def as_loop(node: Node) -> Graph:
             new = cell(slices[0], states)
             return new[0], new
 
-        results = scan(b, [projected], initial, mask, operation.steps, step)
+        results = scan(b, Over([projected], initial, mask), operation.steps, step)
     graph.outputs = {f"output_{i}": value for i, value in enumerate(results)}
     graph.prune()
     return graph

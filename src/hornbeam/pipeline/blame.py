@@ -55,7 +55,7 @@ def first_difference(model: Any, graph: Graph, file: Path, allowed: float) -> st
 
 def _comparable(model: Any, graph: Graph) -> list[str]:
     """Layers that were called once and whose value the graph still makes, in running order."""
-    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None) or graph.states:
         return []
     made = {value: i for i, node in enumerate(graph.nodes) for value in node.outputs}
     once = {

@@ -31,8 +31,9 @@ class Reference:
         self.graph = graph
         self._answers: dict[int, dict[str, Array]] = {}
         self._signature = signature_of(model)
-        self._input_names = [value.name for value in graph.inputs]
-        self._output_names = list(graph.outputs)
+        self._input_names = [v.name for v in graph.inputs if v.name not in graph.states]
+        self._states = _states_of(model, graph)
+        self._output_names = [n for n in graph.outputs if n not in graph.states.values()]
 
     @cached_property
     def cases(self) -> list[dict[str, Array]]:
@@ -48,9 +49,15 @@ class Reference:
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs of the model at inference, by name, for inputs by name."""
         flat = [inputs[name] for name in self._input_names]
-        outputs = tree.flatten(self._call(flat))
-        arrays = [np.asarray(keras.ops.convert_to_numpy(x)) for x in outputs]
-        return dict(zip(self._output_names, arrays, strict=True))
+        with ExitStack() as stack:
+            for name, variable in self._states.items():
+                stack.callback(variable.assign, _array(variable.value).copy())
+                variable.assign(inputs[name])
+            outputs = tree.flatten(self._call(flat))
+            found = dict(zip(self._output_names, map(_array, outputs), strict=True))
+            for name, variable in self._states.items():
+                found[self.graph.states[name]] = _array(variable.value).copy()
+        return found
 
     def run_before_activation(
         self, inputs: Mapping[str, Array], outputs: Iterable[str]
@@ -90,10 +97,28 @@ class Reference:
                 return self.model(**packed, training=False)
             (packed,) = packed.values()
         with _as_it_was(self.model):
-            if isinstance(self.model, keras.Model):
+            # (A prediction does not give back the states that layers end in.)
+            if isinstance(self.model, keras.Model) and not self._states:
                 # Compiled, which under JAX is several times quicker than op by op, even once.
                 return self.model.predict_on_batch(packed)
             return self.model(packed, training=False)
+
+
+def _array(tensor: Any) -> Array:
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
+
+
+def _states_of(model: Any, graph: Graph) -> dict[str, Any]:
+    """The variable in which a stateful layer keeps what is an input of the graph, by its name."""
+    if not graph.states:
+        return {}
+    variables = {
+        f"{layer.name}_state_{index}": variable
+        for layer in model._flatten_layers()
+        if getattr(layer, "stateful", False)
+        for index, variable in enumerate(tree.flatten(getattr(layer, "states", None) or []))
+    }
+    return {name: variables[name.rpartition("/")[2]] for name in graph.states}
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import tree
 
-from hornbeam.converter.loops import scan
+from hornbeam.converter.loops import Over, scan
 from hornbeam.converter.lowering.builder import Builder
 from hornbeam.converter.lowering.recurrent_cells import (
     KnownCell,
@@ -138,7 +138,7 @@ class _Walk:
         def step(slices: list[Value], before: list[Value]) -> tuple[Value, list[Value]]:
             return conv_lstm_step(b, cell, slices[0], before)
 
-        made = scan(b, [z], states, self.mask, steps, step)
+        made = scan(b, Over([z], states, self.mask), steps, step)
         output, *final = made if steps.result != "none" else [made[0], *made]
         if first:
             axes = range(1, output.rank)
@@ -164,7 +164,11 @@ class _Walk:
             )]  # fmt: skip
 
         steps = self.steps(True, plain=False)
-        output, *final = scan(b, [x], tree.flatten(like), self.mask, steps, step)
+        # Keras repeats the first state, or the first of the last cell.
+        stacked = isinstance(like[0], (list, tuple))
+        repeated = len(tree.flatten(like[:-1])) if stacked else 0
+        over = Over([x], tree.flatten(like), self.mask, repeated)
+        output, *final = scan(b, over, steps, step)
         return output, tree.pack_sequence_as(like, final)
 
 
@@ -182,7 +186,7 @@ def _initial_state_of(layer: Any) -> Any:
 def _call(b: Builder, cell: Any, x: Value, states: Any) -> Any:
     if isinstance(cell, keras.Operation):
         return b.call(cell, x, states)
-    return b.keras.function(cell.call, [x, states])
+    return b.keras.function(cell if callable(cell) else cell.call, [x, states])
 
 
 @lowers("layers.Bidirectional")
