@@ -206,7 +206,7 @@ def _exact_quotient(dim: Expression, divisor: Dim) -> Dim | None:
     """``dim / divisor`` where every term divides evenly, else None."""
     terms = _terms(divisor)
     if len(terms) != 1:
-        return 1 if dim == divisor else None
+        return _long_division(dim, terms)
     (atoms, factor) = terms[0]
     if factor == 0:
         raise ZeroDivisionError(f"{dim} divided by zero")
@@ -221,6 +221,22 @@ def _exact_quotient(dim: Expression, divisor: Dim) -> Dim | None:
             return None
         quotient.append((tuple(rest), coefficient // factor))
     return _normalize(quotient)
+
+
+def _long_division(dim: Expression, divisor: tuple[tuple[Monomial, int], ...]) -> Dim | None:
+    """``dim / divisor`` term by term from the longest, else None: ``(a*b + b) / (a + 1)`` is b."""
+    (lead, *_), total, rest = divisor, _normalize(()), dim
+    first = Expression((lead,))
+    for _ in dim.terms:
+        piece = _exact_quotient(Expression(rest.terms[:1]), first)
+        if piece is None:
+            return None
+        total = total + piece
+        left = rest - Expression(divisor) * piece
+        if isinstance(left, int):
+            return total if left == 0 else None
+        rest = left
+    return None
 
 
 def _atom_value(atom: Atom, sizes: Mapping[str, int]) -> int:
