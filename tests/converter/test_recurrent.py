@@ -17,6 +17,7 @@ from keras import layers, ops, tree
 from proof import expected_outputs, quick_initializers, randomize, worst_error
 
 import hornbeam
+from hornbeam.converter.passes import improve
 from hornbeam.converter.trace import trace
 from hornbeam.graph import Graph
 from hornbeam.graph import operations as op
@@ -420,6 +421,14 @@ def test_known_cells_are_operations() -> None:
     kinds = [type(node.operation) for node in graph.nodes]
     assert [kind for kind in kinds if issubclass(kind, op.Recurrence)] == [op.Lstm, op.Gru] * 2
     assert op.Scan not in kinds
+
+
+def test_a_bidirectional_layer_turns_nothing() -> None:
+    """Its second half makes its outputs in the order of time."""
+    with quick_initializers():
+        graph = _graph(layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True)))
+    assert "cancel_reverses" in improve(graph)
+    assert not any(isinstance(node.operation, op.Reverse) for node in graph.nodes)
 
 
 def test_layers_of_onnx() -> None:

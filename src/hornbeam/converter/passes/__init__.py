@@ -15,6 +15,7 @@ from hornbeam.converter.passes.fold_affine import fold_affine
 from hornbeam.converter.passes.fold_pad import fold_pad
 from hornbeam.converter.passes.fuse_activation import fuse_activations
 from hornbeam.converter.passes.reshapes import simplify_reshapes
+from hornbeam.converter.passes.reverses import cancel_reverses
 from hornbeam.graph import Graph, GraphError
 
 __all__ = ["DEFAULT", "improve"]
@@ -24,6 +25,7 @@ Pass = Callable[[Graph], bool]
 DEFAULT: tuple[Pass, ...] = (
     merge_duplicates,
     simplify_reshapes,
+    cancel_reverses,
     fuse_activations,
     channelwise_to_affine,
     fold_affine,
@@ -37,7 +39,7 @@ _MOST_ROUNDS = 20
 def improve(graph: Graph, passes: Sequence[Pass] = DEFAULT) -> list[str]:
     """Run ``passes`` in turn until none changes anything; the names of those that did.
 
-    Raises `GraphError` naming the passes so far where one leaves a broken graph.
+    The bodies of loops are improved as well. Raises `GraphError` naming the passes so far where one leaves a broken graph.
     """
     worked: list[str] = []
     for _ in range(_MOST_ROUNDS):
@@ -51,6 +53,9 @@ def improve(graph: Graph, passes: Sequence[Pass] = DEFAULT) -> list[str]:
                 worked.append(step.__name__)
         if not changed:
             break
+    for node in graph.nodes:
+        for body in node.operation.bodies:
+            worked += [name for name in improve(body, passes) if name not in worked]
     try:
         graph.check()
     except GraphError as error:
