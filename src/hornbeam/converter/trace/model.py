@@ -142,7 +142,10 @@ def _trace(model: Any, signature: Signature, batch: int | None, *, shared: bool)
         by_spec = dict(zip(map(id, signature.inputs), values, strict=True))
         arguments = tree.map_structure(lambda spec: by_spec[id(spec)], signature.structure)
         outputs = tracer.root(model, arguments)
-    graph.outputs = _named(graph, outputs, signature.output_names)
+    named = _named(graph, outputs, signature.output_names)
+    graph.outputs = {
+        name: tracer.builder.cast(value, _outside(value.dtype)) for name, value in named.items()
+    }
     for begin, end in tracer.builder.states.values():
         graph.states[begin.name] = f"{begin.name}_out"
         graph.outputs[f"{begin.name}_out"] = end
@@ -168,10 +171,15 @@ def _add_input(
                 name = f"axis_{axis}" if shared else f"{spec.name}_{name}"
             dims.append(symbol(name))
             free[name] = axis
-    value = graph.add_input(spec.name, tuple(dims), spec.dtype)
+    value = graph.add_input(spec.name, tuple(dims), _outside(spec.dtype))
     for name, axis in free.items():
         graph.symbols.setdefault(name, (value, axis))
     return value
+
+
+def _outside(dtype: str) -> str:
+    """The dtype of an input or output: numpy has no bfloat16, so files give and take float32."""
+    return "float32" if dtype == "bfloat16" else dtype
 
 
 def _free_axes(signature: Signature) -> int:
