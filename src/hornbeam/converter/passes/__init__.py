@@ -39,7 +39,8 @@ _MOST_ROUNDS = 20
 def improve(graph: Graph, passes: Sequence[Pass] = DEFAULT) -> list[str]:
     """Run ``passes`` in turn until none changes anything; the names of those that did.
 
-    The bodies of loops are improved as well. Raises `GraphError` naming the passes so far where one leaves a broken graph.
+    The bodies of loops are improved as well. Raises `GraphError` naming the passes so far where one
+    leaves a broken graph.
     """
     worked: list[str] = []
     for _ in range(_MOST_ROUNDS):
