@@ -174,15 +174,23 @@ def _port(found: Mapping[str, Any]) -> Port:
     return Port(found["name"], found["dtype"], None if shape is None else tuple(shape))
 
 
-def export(model: Any, folder: Path) -> None:
+def export(model: Any, folder: Path, batch: int | None = None) -> None:
     """Let Keras, under TensorFlow, save what ``model`` computes at inference as a SavedModel.
 
-    Raises `UnsupportedLayerError` where it cannot.
+    Keras leaves the batch free, which recurrent layers do not survive on their way to TFLite;
+    ``batch`` fixes it from the start in a model with one input. Raises `UnsupportedLayerError`
+    where Keras cannot export it.
     """
+    import keras
     import tensorflow as tf
 
+    signature = None
+    inputs = getattr(model, "inputs", None) or []
+    if batch is not None and len(inputs) == 1:
+        shape, dtype, name = inputs[0].shape, inputs[0].dtype, inputs[0].name
+        signature = [keras.InputSpec(shape=(batch, *shape[1:]), dtype=dtype, name=name)]
     try:
-        model.export(folder, format="tf_saved_model", verbose=False)
+        model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
     except (*_COMPLAINTS, tf.errors.OpError) as error:
         lines = str(error).strip().splitlines()
         raise UnsupportedLayerError(

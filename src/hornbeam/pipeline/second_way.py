@@ -163,7 +163,7 @@ def _prepared(detour: Detour, loaded: Any, folder: Path) -> TensorFlowModel:
     if detour.error is None:
         return TensorFlowModel(source, batch=detour.batch, trust=detour.trust, limits=limits)
     if loaded is not None and _backend() == "tensorflow":
-        tensorflow.export(loaded, folder / "exported")
+        tensorflow.export(loaded, folder / "exported", detour.batch)
         # Its graph comes from code that ran here already.
         return TensorFlowModel(folder / "exported", batch=detour.batch, trust=True, limits=limits)
     if not isinstance(source, (str, os.PathLike)):

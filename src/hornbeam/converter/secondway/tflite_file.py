@@ -44,8 +44,9 @@ def _explained(text: str) -> ConversionError:
     if _NEEDS_SIZES in text:
         return UnsupportedFormatError(
             _ASKED,
-            f"It cannot convert {', '.join(names)} while the batch is free",
-            "Fix it with --batch 1 (batch=1), or try ONNX",
+            f"It cannot convert {', '.join(names)} in a model that was saved with a free batch",
+            "Export it with a fixed one, model.export(folder, input_signature="
+            "[keras.InputSpec(shape=(1, ...))]), or try ONNX",
         )
     if names:
         return _lacking(names)

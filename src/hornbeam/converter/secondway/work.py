@@ -42,7 +42,7 @@ class Work:
         folder = Path(source)
         exported = not folder.is_dir()
         if exported:
-            folder = _export(folder, custom_objects, trust=trust)
+            folder = _export(folder, custom_objects, batch, trust=trust)
         # What Keras has just exported was built from a config that was looked at before.
         self._opened = open_saved_model(folder, trust=trust or exported)
         self._module, self._function = _function(self._opened, batch)
@@ -145,7 +145,13 @@ def _shape(spec: tf.TensorSpec, batch: int | None) -> list[int | None]:
     return [batch, *shape[1:]] if batch and shape and shape[0] is None else shape
 
 
-def _export(path: Path, custom_objects: Mapping[str, tuple[str, str]], *, trust: bool) -> Path:
+def _export(
+    path: Path,
+    custom_objects: Mapping[str, tuple[str, str]],
+    batch: int | None,
+    *,
+    trust: bool,
+) -> Path:
     """A SavedModel of what is in a Keras file, in the current folder, which is temporary."""
     from hornbeam.converter.load import load as load_keras
     from hornbeam.converter.tensorflow import export
@@ -153,7 +159,7 @@ def _export(path: Path, custom_objects: Mapping[str, tuple[str, str]], *, trust:
     objects = {name: _imported(*place) for name, place in custom_objects.items()}
     loaded = load_keras(path, custom_objects=objects, trust=trust)
     folder = Path.cwd() / "exported"
-    export(loaded.model, folder)
+    export(loaded.model, folder, batch)
     return folder
 
 
