@@ -120,7 +120,7 @@ def test_a_child_ends_with_its_parent() -> None:
         "import os, signal\n"
         "from hornbeam.converter.secondway.process import Child\n"
         f"child = Child({PROGRAM!r}, seconds=30.0).__enter__()\n"
-        "print(child.ask('', 'where')[0], flush=True)\n"
+        "print(*child.ask('', 'where'), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
@@ -132,11 +132,13 @@ def test_a_child_ends_with_its_parent() -> None:
         env={**os.environ, "PYTHONPATH": paths},
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    process = int(done.stdout)
+    number, folder = done.stdout.split()
+    process = int(number)
     deadline = time.monotonic() + 20
     while not _zombie(process) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert _zombie(process), "the child outlived its parent"
+    assert not Path(folder).exists(), "its folder outlived both"
 
 
 def _zombie(process: int) -> bool:

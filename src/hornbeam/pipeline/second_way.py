@@ -188,11 +188,11 @@ def _backend() -> str:
 
 
 def _absent(detour: Detour, libraries: list[str]) -> HornbeamError:
-    missing = " and ".join(libraries)
+    missing = ", ".join(libraries)
     if detour.error is None:
         return ModelLoadError(
             f"The SavedModel {detour.source} was to be converted",
-            f"That goes through TensorFlow's own converters, and {missing} is not installed",
+            f"That needs TensorFlow's own converters. Not installed: {missing}",
             f"Run: {_INSTALL}",
         )
     error = detour.error

@@ -54,7 +54,7 @@ class Child:
             with theirs, self._log.open("wb") as log:
                 command = [sys.executable, "-W", "ignore", "-m", self._program]
                 self._process = subprocess.Popen(
-                    [*command, str(theirs.fileno()), str(self._memory)],
+                    [*command, str(theirs.fileno()), str(self._memory), str(self.folder)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

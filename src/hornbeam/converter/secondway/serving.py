@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import resource
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -28,7 +29,8 @@ _GRACE = 15
 def serve(handlers: Mapping[str, Callable[..., Any]]) -> None:
     """Answer requests until the parent hangs up.
 
-    The command line holds the line's file descriptor and the bytes of memory that may be taken.
+    The command line holds the line's file descriptor, the bytes of memory that may be taken, and
+    the folder to work in, which is removed where the parent died and could not do it.
     """
     descriptor, memory = map(int, sys.argv[1:3])
     _set_limits(memory)
@@ -37,6 +39,7 @@ def serve(handlers: Mapping[str, Callable[..., Any]]) -> None:
         try:
             request = json.loads(line.recv_bytes())
         except (EOFError, ConnectionError):
+            shutil.rmtree(sys.argv[3], ignore_errors=True)
             return
         # Ends the process even where the parent was killed while native code is at work.
         signal.alarm(math.ceil(request["seconds"]) + _GRACE)
