@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.converter.lowering.arguments import axes_of
+from hornbeam.converter.lowering.arguments import axes_of, float_result
 from hornbeam.converter.lowering.builder import Builder
 from hornbeam.converter.lowering.registry import lowers
 from hornbeam.graph import Value
@@ -32,7 +32,7 @@ _UNARY: dict[op.UnaryFunction, tuple[str, str]] = {
 def _register_unary(function: op.UnaryFunction, activation: str, operation: str) -> None:
     @lowers(f"activations.{activation}", f"ops.{operation}")
     def lower(b: Builder, _: Any, x: Value) -> Value:
-        return b.unary(function, x)
+        return b.unary(function, x if function == "relu6" else b.cast(x, float_result(x.dtype)))
 
 
 for _function, (_activation, _operation) in _UNARY.items():

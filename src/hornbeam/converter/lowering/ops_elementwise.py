@@ -12,13 +12,18 @@ from hornbeam.converter.lowering.float8 import to_float8
 from hornbeam.converter.lowering.registry import lowers
 from hornbeam.graph import Value
 from hornbeam.graph import operations as op
+from hornbeam.graph.types import is_float, numpy_dtype
 
 __all__: list[str] = []
 
 #: Operations of one argument in its own dtype.
 _SAME: dict[str, op.UnaryFunction] = {
     "Abs": "abs", "Absolute": "abs", "Fabs": "abs", "Negative": "negative", "Sign": "sign",
-    "Square": "square", "Floor": "floor", "Ceil": "ceil", "LogicalNot": "logical_not",
+    "Square": "square", "Floor": "floor", "Ceil": "ceil",
+}  # fmt: skip
+
+#: Questions about a float; a whole number answers each of them the same way.
+_PREDICATES: dict[str, op.UnaryFunction] = {
     "Isnan": "isnan", "Isinf": "isinf", "Isfinite": "isfinite",
 }  # fmt: skip
 
@@ -63,7 +68,11 @@ def promoted(b: Builder, x: Any, y: Any) -> tuple[Value, Value]:
 def _register_unary(name: str, function: op.UnaryFunction, *, to_float: bool) -> None:
     @lowers(f"ops.{name}")
     def lower(b: Builder, _: Any, x: Value) -> Value:
-        return b.unary(function, b.cast(x, float_result(x.dtype)) if to_float else x)
+        if to_float:
+            x = b.cast(x, float_result(x.dtype))
+        if x.dtype == "bool":
+            return b.cast(x, "int32") if function in ("square", "floor", "ceil") else x
+        return b.unary(function, x)
 
 
 for _name, _unary in _SAME.items():
@@ -72,11 +81,32 @@ for _name, _unary in _FLOAT.items():
     _register_unary(_name, _unary, to_float=True)
 
 
+def _register_predicate(name: str, function: op.UnaryFunction) -> None:
+    @lowers(f"ops.{name}")
+    def lower(b: Builder, _: Any, x: Value) -> Value:
+        if is_float(x.dtype):
+            return b.unary(function, x)
+        always = np.full((1,) * x.rank, function == "isfinite")
+        return b.broadcast(b.constant(always, "bool"), x.shape)
+
+
+for _name, _predicate in _PREDICATES.items():
+    _register_predicate(_name, _predicate)
+
+
+@lowers("ops.LogicalNot")
+def logical_not(b: Builder, _: Any, x: Value) -> Value:
+    """True where ``x`` is false, or zero."""
+    return b.unary("logical_not", b.cast(x, "bool"))
+
+
 def _register_binary(name: str, function: op.BinaryFunction) -> None:
     @lowers(f"ops.{name}")
     def lower(b: Builder, _: Any, x1: Any, x2: Any) -> Value:
         x, y = promoted(b, x1, x2)
         if x.dtype == "bool":
+            if function in ("floor_divide", "mod", "power"):
+                return b.binary(function, b.cast(x, "int32"), b.cast(y, "int32"))
             logical: dict[str, op.BinaryFunction] = {"multiply": "logical_and", "add": "logical_or"}
             return b.binary(logical.get(function, function), x, y)
         return b.binary(function, x, y)
@@ -115,24 +145,6 @@ for _name, _function in _LOGICAL.items():
     _register_logical(_name, _function)
 
 
-@lowers("ops.BitwiseAnd", "ops.BitwiseOr", "ops.BitwiseXor")
-def bitwise(b: Builder, operation: Any, x: Any, y: Any) -> Value:
-    """Bitwise operations on booleans (masks are joined by ``&``)."""
-    a, c = promoted(b, x, y)
-    if a.dtype != "bool":
-        raise ValueError(f"{type(operation).__name__} of {a.dtype} has no lowering")
-    names: dict[str, op.BinaryFunction] = {"And": "logical_and", "Or": "logical_or"}
-    return b.binary(names.get(type(operation).__name__[7:], "logical_xor"), a, c)
-
-
-@lowers("ops.BitwiseInvert", "ops.BitwiseNot")
-def bitwise_not(b: Builder, operation: Any, x: Value) -> Value:
-    """``~mask``."""
-    if x.dtype != "bool":
-        raise ValueError(f"{type(operation).__name__} of {x.dtype} has no lowering")
-    return b.unary("logical_not", x)
-
-
 def _register_compare(name: str, function: op.CompareFunction) -> None:
     @lowers(f"ops.{name}")
     def lower(b: Builder, _: Any, x1: Any, x2: Any) -> Value:
@@ -143,7 +155,35 @@ for _name, _compare in _COMPARE.items():
     _register_compare(_name, _compare)
 
 
-@lowers("ops.Cast", "ops.SaturateCast", "ops.ConvertToTensor")
+@lowers("ops.SaturateCast")
+def saturate_cast(b: Builder, operation: Any, x: Value) -> Value:
+    """Another dtype; what does not fit becomes the nearest number that does."""
+    dtype = str(operation.dtype)
+    if x.dtype == "bool" or dtype == x.dtype:
+        return b.cast(x, dtype)
+    low, high = (max(_limits(x.dtype)[0], _limits(dtype)[0]),
+                 min(_limits(x.dtype)[1], _limits(dtype)[1]))  # fmt: skip
+    if is_float(x.dtype):
+        # The bounds as the dtype of x rounds them, towards zero.
+        kind = np.dtype(numpy_dtype(x.dtype)).type
+        bounds = [kind(low), kind(high)]
+        bounds = [np.nextafter(v, kind(0)) if abs(float(v)) > abs(n) else v
+                  for v, n in zip(bounds, (low, high), strict=True)]  # fmt: skip
+        low, high = map(float, bounds)
+    return b.cast(b.emit(op.Clip(low, high), x), dtype)
+
+
+def _limits(dtype: str) -> tuple[Any, Any]:
+    if dtype == "bool":
+        return 0, 1
+    if is_float(dtype):
+        largest = float(np.finfo("float32" if dtype == "bfloat16" else dtype).max)
+        return -largest, largest
+    info = np.iinfo(numpy_dtype(dtype))
+    return int(info.min), int(info.max)
+
+
+@lowers("ops.Cast", "ops.ConvertToTensor")
 def cast(b: Builder, operation: Any, x: Value) -> Value:
     """Another dtype."""
     if str(operation.dtype).startswith("float8"):
@@ -177,36 +217,16 @@ def round_to(b: Builder, operation: Any, x: Value) -> Value:
     """To a number of decimals, halves to even."""
     if not operation.decimals:
         return b.unary("round", x)
-    factor = 10.0**operation.decimals
-    return b.binary("divide", b.unary("round", b.binary("multiply", x, factor)), factor)
+    y = b.cast(x, float_result(x.dtype))
+    factor = 10.0 ** abs(operation.decimals)
+    there: op.BinaryFunction = "multiply" if operation.decimals > 0 else "divide"
+    back: op.BinaryFunction = "divide" if operation.decimals > 0 else "multiply"
+    y = b.binary(back, b.unary("round", b.binary(there, y, factor)), factor)
+    return b.cast(y, x.dtype if x.dtype != "bool" else "int32")
 
 
-@lowers("ops.Log1p", "ops.Expm1", "ops.Log2", "ops.Log10", "ops.Exp2", "ops.Erfc")
-def composed(b: Builder, operation: Any, x: Value) -> Value:
-    """Functions that are another one after a little arithmetic."""
-    x = b.cast(x, float_result(x.dtype))
-    name = type(operation).__name__
-    if name == "Log1p":
-        return b.unary("log", b.binary("add", x, 1.0))
-    if name == "Expm1":
-        return b.binary("subtract", b.unary("exp", x), 1.0)
-    if name == "Exp2":
-        return b.unary("exp", b.binary("multiply", x, float(np.log(2.0))))
-    if name == "Erfc":
-        return b.binary("subtract", b.constant(1.0, x.dtype), b.unary("erf", x))
-    base = 2.0 if name == "Log2" else 10.0
-    return b.binary("multiply", b.unary("log", x), float(1.0 / np.log(base)))
-
-
-@lowers("ops.LogSigmoid", "ops.Squareplus", "ops.TanhShrink", "ops.HardTanh")
-def activations(b: Builder, operation: Any, x: Value) -> Value:
-    """Activations that exist only as a composition."""
-    name = type(operation).__name__
-    if name == "LogSigmoid":
-        return b.unary("negative", b.unary("softplus", b.unary("negative", x)))
-    if name == "TanhShrink":
-        return b.binary("subtract", x, b.unary("tanh", x))
-    if name == "HardTanh":
-        return b.emit(op.Clip(-1.0, 1.0), x)
-    root = b.unary("sqrt", b.binary("add", b.unary("square", x), float(operation.b)))
-    return b.binary("multiply", b.binary("add", x, root), 0.5)
+@lowers("ops.Arctan2")
+def arctan2(b: Builder, _: Any, x1: Any, x2: Any) -> Value:
+    """The angle of the point ``(x2, x1)``."""
+    dtype = b.keras.result_type(dtype_of(x1), dtype_of(x2), float)
+    return b.binary("arctan2", b.value(x1, dtype), b.value(x2, dtype))

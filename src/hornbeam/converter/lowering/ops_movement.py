@@ -10,10 +10,12 @@ import numpy as np
 
 from hornbeam.converter.lowering.arguments import axes_of
 from hornbeam.converter.lowering.builder import Builder
+from hornbeam.converter.lowering.ops_scatter import from_front
 from hornbeam.converter.lowering.registry import lowers
 from hornbeam.converter.lowering.reshaping import repeat
-from hornbeam.graph import Dim, Expression, Value
+from hornbeam.graph import Expression, Value
 from hornbeam.graph import operations as op
+from hornbeam.graph.types import is_float
 
 __all__: list[str] = []
 
@@ -155,14 +157,16 @@ def tile(b: Builder, operation: Any, x: Value) -> Value:
 
 @lowers("ops.Repeat")
 def repeat_elements(b: Builder, operation: Any, x: Value) -> Value:
-    """Each element repeated in place."""
+    """Each element repeated in place, all equally often or each by its own number."""
     times = operation.repeats
-    if isinstance(times, Value) or (np.ndim(times) > 0 and len(set(np.ravel(times).tolist())) != 1):
-        raise ValueError("repeat with a different number for each element has no lowering")
-    count = int(np.ravel(times)[0])
-    if operation.axis is None:
-        return repeat(b, b.reshape(x, (-1,)), 0, count)
-    return repeat(b, x, operation.axis % x.rank, count)
+    if isinstance(times, Value):
+        raise ValueError("repeat by numbers that are computed: its result has no known length")
+    x, axis = (b.reshape(x, (-1,)), 0) if operation.axis is None else (x, operation.axis % x.rank)
+    counts = np.ravel(np.asarray(times))
+    if len(set(counts.tolist())) == 1:
+        return repeat(b, x, axis, int(counts[0]))
+    places = np.repeat(np.arange(len(counts)), counts)
+    return b.emit(op.Gather(axis), x, b.constant(places, "int32"))
 
 
 @lowers("ops.Flip")
@@ -177,10 +181,33 @@ def pad(b: Builder, operation: Any, x: Value, constant_values: Any = None) -> Va
     widths = list(operation.pad_width)
     widths = widths * x.rank if len(widths) == 1 else widths
     paddings = tuple((int(before), int(after)) for before, after in widths)
-    if operation.mode not in ("constant", "reflect", "symmetric", "edge"):
-        raise ValueError(f"pad with mode='{operation.mode}' has no lowering")
-    value = float(constant_values or 0.0)
-    return b.emit(op.Pad(paddings, operation.mode, value), x)
+    mode = operation.mode
+    if mode in ("constant", "reflect", "symmetric", "edge", "empty"):
+        value = float(constant_values or 0.0)
+        return b.emit(op.Pad(paddings, "constant" if mode == "empty" else mode, value), x)
+    for axis, amounts in enumerate(paddings):
+        x = _padded(b, x, axis, amounts, mode)
+    return x
+
+
+def _padded(b: Builder, x: Value, axis: int, amounts: tuple[int, int], mode: str) -> Value:
+    """One axis continued from its other end, or by what its elements come to."""
+    before, after = amounts
+    if mode == "wrap":
+        size = x.shape[axis]
+        if isinstance(size, int) and max(amounts) > size:
+            places = np.arange(-before, size + after) % size
+            return b.emit(op.Gather(axis), x, b.constant(places, "int32"))
+        pieces = [b.slice(x, axis, size - before, before), x, b.slice(x, axis, 0, after)]
+    elif mode in ("maximum", "minimum", "mean") and (mode != "mean" or is_float(x.dtype)):
+        edge = b.reduce({"maximum": "max", "minimum": "min"}.get(mode, mode), x, axis, True)
+        pieces = [b.broadcast(edge, tuple(count if i == axis else dim for i, dim in
+                                          enumerate(x.shape))) for count in amounts]  # fmt: skip
+        pieces.insert(1, x)
+    else:
+        raise ValueError(f"pad of {x.dtype} with mode='{mode}' has no lowering")
+    kept = [piece for piece, count in zip(pieces, (before, 1, after), strict=True) if count]
+    return b.concat(kept, axis)
 
 
 @lowers("ops.Take")
@@ -190,7 +217,7 @@ def take(b: Builder, operation: Any, x: Any, indices: Any) -> Value:
     axis = operation.axis
     if axis is None:
         table, axis = b.reshape(table, (-1,)), 0
-    return b.emit(op.Gather(axis % table.rank), table, _wrapped(b, indices, table.shape[axis]))
+    return b.emit(op.Gather(axis % table.rank), table, from_front(b, indices, table.shape[axis]))
 
 
 @lowers("ops.OneHot")
@@ -221,91 +248,8 @@ def arange(b: Builder, operation: Any, start: Any, stop: Any = None, step: Any =
     return b.emit(op.Range(int(start), step, length, dtype))
 
 
-@lowers("ops.Slice")
-def slice_operation(b: Builder, operation: Any, x: Value, start_indices: Any) -> Value:
-    """A block of a given shape from given starts."""
-    starts = [b_ if isinstance(b_, Expression) else int(b_) for b_ in start_indices]
-    return b.emit(op.Slice(tuple(starts), tuple(operation.shape), (1,) * x.rank), x)
-
-
-@lowers("ops.GetItem")
-def get_item(b: Builder, _: Any, x: Value, key: Any) -> Value:
-    """``x[key]``: numbers, slices, ellipsis, new axes, and one tensor of indices."""
-    keys = list(key) if isinstance(key, (tuple, list)) else [key]
-    taken = sum(k is not None and k is not Ellipsis for k in keys)
-    if Ellipsis not in [k for k in keys if not isinstance(k, Value)]:
-        keys.append(Ellipsis)
-    at = next(i for i, k in enumerate(keys) if k is Ellipsis)
-    keys[at : at + 1] = [slice(None)] * (x.rank - taken)
-    begins: list[Dim] = []
-    sizes: list[Dim] = []
-    steps: list[int] = []
-    shape: list[Dim] = []
-    gathers: list[tuple[int, Any]] = []
-    dims = iter(x.shape)
-    for k in keys:
-        if k is None:
-            shape.append(1)
-            continue
-        dim = next(dims)
-        if isinstance(k, slice):
-            begin, size, step = _span(k, dim)
-            shape.append(size)
-        elif isinstance(k, Value) or np.ndim(k) > 0:
-            begin, size, step = 0, dim, 1
-            gathers.append((len(shape), k))
-            shape.append(dim)
-        else:
-            begin, size, step = (k if not isinstance(k, int) or k >= 0 else dim + k), 1, 1
-        begins, sizes, steps = [*begins, begin], [*sizes, size], [*steps, step]
-    if any(begins) or tuple(sizes) != x.shape or set(steps) - {1}:
-        x = b.emit(op.Slice(tuple(begins), tuple(sizes), tuple(steps)), x)
-    x = b.reshape(x, shape)
-    if len(gathers) > 1:
-        raise ValueError("indexing by several tensors at once has no lowering")
-    for axis, indices in gathers:
-        x = b.emit(op.Gather(axis), x, _wrapped(b, indices, x.shape[axis]))
-    return x
-
-
-def _span(k: slice, dim: Dim) -> tuple[Dim, Dim, int]:
-    """Begin, number of elements and step of ``slice(start, stop, step)`` of ``dim`` elements."""
-    step = 1 if k.step is None else int(k.step)
-    if isinstance(dim, int) and all(v is None or isinstance(v, int) for v in (k.start, k.stop)):
-        span = range(dim)[k]
-        return span.start if len(span) else 0, len(span), step
-    if step < 0:
-        if k.start is not None or k.stop is not None:
-            raise ValueError("a reversed part of an axis of free size has no lowering")
-        return dim - 1, -(dim // step), step
-    begin, stop = (_from_front(v, dim, default) for v, default in ((k.start, 0), (k.stop, dim)))
-    return begin, (stop - begin + (step - 1)) // step, step
-
-
-def _from_front(place: Dim | None, dim: Dim, default: Dim) -> Dim:
-    if place is None:
-        return default
-    return dim + place if isinstance(place, int) and place < 0 else place
-
-
 def _alike(b: Builder, xs: Sequence[Any]) -> list[Value]:
     """All tensors in the dtype that Keras promotes them to."""
     dtypes = [x.dtype if isinstance(x, Value) else str(np.asarray(x).dtype) for x in xs]
     dtype = b.keras.result_type(*dtypes)
     return [b.value(x, dtype) for x in xs]
-
-
-def _wrapped(b: Builder, indices: Any, size: Dim) -> Value:
-    """Indices as int32 or int64 counted from the front, as numpy reads negative ones."""
-    if not isinstance(indices, Value):
-        array = np.asarray(indices)
-        if (array < 0).any():
-            if not isinstance(size, int):
-                raise ValueError("a negative index into an axis of free size has no lowering")
-            array = np.where(array < 0, array + size, array)
-        return b.constant(array, "int32")
-    ids = indices if indices.dtype in ("int32", "int64") else b.cast(indices, "int32")
-    if indices.dtype.startswith("uint") or not isinstance(size, int):
-        return ids
-    shifted = b.binary("add", ids, size)
-    return b.select(b.compare("less", ids, 0), shifted, ids)

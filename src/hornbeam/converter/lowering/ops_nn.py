@@ -133,10 +133,23 @@ def batch_norm(
     """``keras.ops.batch_normalization`` with statistics that are known now."""
     arrays = [None if v is None else b.value(v) for v in (mean, variance, offset, scale)]
     if any(v is not None and not v.is_constant for v in arrays):
-        raise ValueError("batch_normalization with statistics computed in the model")
+        return _normalized(b, operation, x, arrays)
     centre, spread_, beta, gamma = (None if v is None else np.float64(v.array) for v in arrays)
     factor = (1.0 if gamma is None else gamma) / np.sqrt(spread_ + operation.epsilon)
     return affine(b, x, factor, (0.0 if beta is None else beta) - centre * factor, operation.axis)
+
+
+def _normalized(b: Builder, operation: Any, x: Value, arrays: list[Value | None]) -> Value:
+    """With statistics that the model computes."""
+    line = [-1 if i == operation.axis % x.rank else 1 for i in range(x.rank)]
+    along = [None if v is None else b.reshape(b.cast(v, x.dtype), line) for v in arrays]
+    centre, variance, beta, gamma = along
+    assert centre is not None
+    assert variance is not None
+    factor = b.unary("rsqrt", b.binary("add", variance, float(operation.epsilon)))
+    factor = factor if gamma is None else b.binary("multiply", factor, gamma)
+    y = b.binary("multiply", b.binary("subtract", x, centre), factor)
+    return y if beta is None else b.binary("add", y, beta)
 
 
 @lowers("ops.LayerNorm")
@@ -161,8 +174,7 @@ def dot_product_attention(
     bias: Any = None, mask: Any = None, scale: Any = None,
 ) -> Value:  # fmt: skip
     """``keras.ops.dot_product_attention`` on ``[batch, length, heads, size]``."""
-    if operation.attn_logits_soft_cap is not None:
-        raise ValueError("dot_product_attention with a soft cap has no lowering")
+    # (A soft cap of the logits is for kernels on TPUs: everywhere else Keras leaves it out.)
     options = (bias, mask, scale, bool(operation.is_causal))
     return attention(b, (query, key, value), options)
 

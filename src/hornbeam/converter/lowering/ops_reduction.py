@@ -100,14 +100,3 @@ def cumulative_sum(b: Builder, operation: Any, x: Value) -> Value:
 def top_k(b: Builder, operation: Any, x: Value) -> list[Value]:
     """The largest elements of the last axis and where they are."""
     return b.emit_all(op.TopK(int(operation.k)), x)
-
-
-@lowers("ops.Normalize")
-def normalize(b: Builder, operation: Any, x: Value) -> Value:
-    """``x`` over its norm, which is at least epsilon."""
-    epsilon = 1e-12 if operation.epsilon is None else float(operation.epsilon)
-    if operation.order != 2:
-        raise ValueError(f"normalize with order={operation.order} has no lowering")
-    square = b.reduce("sum", b.unary("square", x), operation.axis, keepdims=True)
-    root = b.unary("rsqrt", b.binary("maximum", square, epsilon**2 if epsilon > 1e-19 else 0.0))
-    return b.binary("multiply", x, root)

@@ -87,7 +87,7 @@ def top_k(node: Node, emit: Emitter) -> list[str]:
     assert isinstance(operation, TopK)
     kind = kernel_dtype("TopK", x.dtype)
     name = emit.cast(emit.input(), x.dtype, kind)
-    values, indices = emit.several("TopK", [name, emit.integers([operation.k])], 2)
+    values, indices = emit.several("TopK", [name, emit.shapes.vector((operation.k,))], 2)
     return [emit.cast(values, kind, x.dtype), emit.cast(indices, "int64", "int32")]
 
 

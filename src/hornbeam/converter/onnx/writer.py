@@ -10,7 +10,16 @@ import onnx
 from onnx import ModelProto, helper
 
 import hornbeam
-from hornbeam.converter.onnx import elementwise, linear, movement, pooling, recurrent, reduction
+from hornbeam.converter.onnx import (
+    bits,
+    elementwise,
+    linear,
+    movement,
+    pooling,
+    recurrent,
+    reduction,
+    scatter,
+)
 from hornbeam.converter.onnx.assemble import emit_graph, graph_proto
 from hornbeam.converter.onnx.serialize import save, tensor_proto
 from hornbeam.converter.onnx.weights import Tensor
@@ -20,7 +29,7 @@ from hornbeam.graph import Graph
 __all__ = ["DEFAULT_OPSET", "OLDEST_OPSET", "check_opset", "newest_opset", "to_model", "write"]
 
 # Registered by being imported.
-_FAMILIES = (elementwise, linear, movement, pooling, recurrent, reduction)
+_FAMILIES = (bits, elementwise, linear, movement, pooling, recurrent, reduction, scatter)
 
 OLDEST_OPSET = 13
 #: The newest that onnxruntime 1.20, the oldest supported, runs; and the IR version it reads.

@@ -92,7 +92,7 @@ def top_k(ctx: Context, node: Node) -> list[Tensor]:
     x = ctx.read(node.inputs[0])
     shape = (*x.shape[:-1], k)
     types = [TensorType(shape, x.dtype), TensorType(shape, "int32")]
-    return ctx.emit_all("TOPK_V2", [x, ctx.constant(k, "int32")], types, schema.TopKV2OptionsT())
+    return ctx.emit_all("TOPK_V2", [x, size_tensor(ctx, k)], types, schema.TopKV2OptionsT())
 
 
 @writes(DimensionOf)

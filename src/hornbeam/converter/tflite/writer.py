@@ -10,12 +10,14 @@ from typing import Any
 
 from hornbeam.converter.files import replacing
 from hornbeam.converter.tflite import (
+    bits,
     elementwise,
     linear,
     movement,
     pooling,
     recurrent,
     reduction,
+    scatter,
     slices,
     transposed_conv,
 )
@@ -32,7 +34,7 @@ __all__ = ["to_bytes", "write"]
 
 #: Importing a family registers its writers.
 FAMILIES = (
-    elementwise, linear, movement, pooling, recurrent, reduction, slices,
+    bits, elementwise, linear, movement, pooling, recurrent, reduction, scatter, slices,
     transposed_conv,
 )  # fmt: skip
 

@@ -22,6 +22,8 @@ from keras.src.ops.nn import AdaptiveAveragePool, AdaptiveMaxPool
 from keras.src.ops.node import Node
 from keras.src.ops.numpy import Arange
 
+from hornbeam.converter.trace.dice import no_dice
+from hornbeam.converter.trace.items import any_key
 from hornbeam.converter.trace.portable import portable, replaced, tensors_take_over
 from hornbeam.converter.trace.weights import weights_give_way
 
@@ -106,6 +108,8 @@ def record(
         stack.enter_context(weights_give_way())
         stack.enter_context(_recorded_arange(moves))
         stack.enter_context(tensors_take_over())
+        stack.enter_context(any_key())
+        stack.enter_context(no_dice())
         if isinstance(layer, keras.Layer):
             stack.enter_context(_inside(layer))
             stack.enter_context(portable(layer))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hornbeam.graph.operations.base import Operation
+from hornbeam.graph.operations.bits import Bitwise
 from hornbeam.graph.operations.elementwise import (
     Affine,
     Binary,
@@ -60,12 +61,14 @@ from hornbeam.graph.operations.reduction import (
     Reduce,
     TopK,
 )
+from hornbeam.graph.operations.scatter import Scatter
 
 __all__ = [
     "Affine",
     "ArgReduce",
     "Binary",
     "BinaryFunction",
+    "Bitwise",
     "Broadcast",
     "Cast",
     "Clip",
@@ -99,6 +102,7 @@ __all__ = [
     "Resize",
     "Reverse",
     "Scan",
+    "Scatter",
     "Select",
     "SimpleRnn",
     "Slice",

@@ -68,7 +68,7 @@ class Cumulate(Operation):
 class TopK(Operation):
     """The ``k`` largest elements along the last axis, descending, and their indices (int32)."""
 
-    k: int
+    k: Dim
 
     def infer(self, *inputs: TensorType) -> tuple[TensorType, ...]:
         (x,) = inputs
