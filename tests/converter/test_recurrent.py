@@ -307,6 +307,28 @@ def test_initial_state(masked: bool, zero: bool, sequences: bool, tmp_path: Path
     _prove(keras.Model(inputs, _named(outputs)), tmp_path)
 
 
+def test_a_mask_is_as_long_as_its_sequence() -> None:
+    """Two free lengths that must be equal are one."""
+    graph = _graph(layers.LSTM(UNITS), masked=True)
+    assert len(graph.symbols) == 2, graph.symbols
+    graph = _graph(layers.RNN(Leaky(UNITS)), masked=True)
+    assert len(graph.symbols) == 2, graph.symbols
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision(policy: str, tmp_path: Path) -> None:
+    """Recurrent layers that compute in half precision, one after the other, proved."""
+    x = keras.Input((None, FEATURES), name="x", dtype="float32")
+    y = layers.LSTM(UNITS, return_sequences=True, dtype=policy)(x)
+    y = layers.GRU(UNITS, activation="gelu", return_sequences=True, dtype=policy)(y)
+    y = layers.Dense(3, dtype=policy)(layers.SimpleRNN(UNITS, dtype=policy)(y))
+    formats = FORMATS if "bfloat16" not in policy else ("tflite",)
+    model = keras.Model(x, y)
+    for weight in model.weights:
+        weight.assign(0.5 * weight)
+    hornbeam.convert(model, *(tmp_path / f"model.{kind}" for kind in formats))
+
+
 def test_masks_travel(tmp_path: Path) -> None:
     """From Embedding and Masking through layer upon layer, and into attention and pooling."""
     ids = keras.Input((None,), dtype="int32", name="ids")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hornbeam.graph.dims import Dim
+from hornbeam.graph.dims import Dim, broadcast
 from hornbeam.graph.operations.base import Operation
 from hornbeam.graph.types import TensorType
 
@@ -63,6 +63,8 @@ class Recurrence(Operation):
         if len(inputs) != expected:
             raise ValueError(f"{self.label} with {len(inputs)} inputs instead of {expected}")
         batch, time = x.shape[:2]
+        if self.steps.masked:
+            broadcast((time,), (inputs[-1].shape[1],))
         state = x.with_shape((batch, units))
         results = {
             "sequence": (x.with_shape((batch, time, units)),),
@@ -128,6 +130,8 @@ class Scan(Operation):
         return (self.body,)
 
     def infer(self, *inputs: TensorType) -> tuple[TensorType, ...]:
+        lengths = [x.shape[self.axis] for x in inputs[self.states : self.states + self.slices]]
+        broadcast((self.length,), *((length,) for length in lengths))
         results = [value.type for value in self.body.outputs.values()]
         for before, after in zip(inputs[: self.states], results, strict=False):
             if (before.rank, before.dtype) != (after.rank, after.dtype):
