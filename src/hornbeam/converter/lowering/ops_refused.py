@@ -13,7 +13,8 @@ __all__: list[str] = []
 
 
 def _refuse(name: str, refusal: Refusal) -> None:
-    reason, _, advice = refusal.reason.partition("; ")
+    parts = refusal.reason.partition("; ")
+    reason, advice = (part[:1].upper() + part[1:] for part in parts[::2])
 
     @lowers(f"ops.{refusal.operation}")
     def lower(b: Builder, _: Any, *__: Any, **___: Any) -> Any:
