@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from hornbeam.converter.lowering.arguments import axes_of, float_result
 from hornbeam.converter.lowering.builder import Builder
@@ -146,6 +147,12 @@ def softmax_operation(b: Builder, operation: Any, x: Value) -> Value:
 def softmax_layer(b: Builder, layer: Any, x: Value, mask: Value | None = None) -> Value:
     """Softmax over one axis or several; masked positions get nothing."""
     return masked_softmax(b, x, mask, layer.axis)
+
+
+@lowers("activations.sparsemax")
+def sparsemax(b: Builder, _: Any, x: Value) -> Any:
+    """What ``keras.ops.sparsemax`` records; the activation itself hands tensors to the backend."""
+    return b.keras.function(ops.sparsemax, [x])
 
 
 @lowers("activations.log_softmax", "ops.LogSoftmax")

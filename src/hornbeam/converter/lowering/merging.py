@@ -16,7 +16,6 @@ __all__: list[str] = []
 
 _FOLDED: dict[str, op.BinaryFunction] = {
     "Add": "add",
-    "Multiply": "multiply",
     "Subtract": "subtract",
     "Maximum": "maximum",
     "Minimum": "minimum",
@@ -32,6 +31,25 @@ def _register(layer: str, function: op.BinaryFunction) -> None:
 
 for _layer, _function in _FOLDED.items():
     _register(_layer, _function)
+
+
+@lowers("layers.Multiply")
+def multiply(b: Builder, _: Any, inputs: Sequence[Value]) -> Value:
+    """The product; a masked step of an input counts as 1, and is 0 where every input masks it."""
+    values = _one_rank(b, inputs)
+    masks = [b.keras.mask(value) for value in values]
+    wide = [None if mask is None else b.reshape(mask, (*mask.shape, 1)) for mask in masks]
+    one = b.constant(1.0, values[0].dtype)
+    factors = [
+        value if mask is None else b.select(mask, value, one)
+        for value, mask in zip(values, wide, strict=True)
+    ]
+    result = reduce(lambda x, y: b.binary("multiply", x, y), factors)
+    kept = [mask for mask in wide if mask is not None]
+    if len(kept) < len(wide):
+        return result
+    somewhere = reduce(lambda x, y: b.binary("logical_or", x, y), kept)
+    return b.select(somewhere, result, b.constant(0.0, result.dtype))
 
 
 @lowers("layers.Average")
