@@ -22,6 +22,7 @@ from hornbeam.pipeline.convert import ConversionReport
 
 __all__ = [
     "BATCH",
+    "assert_agrees",
     "assert_carries",
     "convert_unproved",
     "expected_outputs",
@@ -57,13 +58,28 @@ def assert_carries(
     op by op, which is quicker for a single layer; ``coupled`` says that samples see each other, so
     that Keras has to run the rows alone as well.
     """
+    files = convert_unproved(model, folder, formats=formats, **options)
+    assert_agrees(model, files, inputs, tolerance=tolerance, eager=eager, coupled=coupled)
+    return files
+
+
+def assert_agrees(
+    model: Any,
+    files: Mapping[str, Path],
+    inputs: Any,
+    *,
+    tolerance: float = TOLERANCE,
+    eager: bool = False,
+    coupled: bool = False,
+) -> None:
+    """Run files that are there already beside Keras, as `assert_carries` does."""
     wanted = expected_outputs(model, inputs, eager=eager)
     alone = [
-        expected_outputs(model, _row(inputs, row), eager=eager) if coupled
+        expected_outputs(model, _row(inputs, row), eager=eager)
+        if coupled
         else {name: array[row : row + 1] for name, array in wanted.items()}
         for row in range(_count(inputs))
-    ]  # fmt: skip
-    files = convert_unproved(model, folder, formats=formats, **options)
+    ]
     for file in files.values():
         with hornbeam.load(file) as session:
             names = _input_names(model, inputs)
@@ -79,7 +95,6 @@ def assert_carries(
                     _agree(
                         expected, found, tolerance, f"{file.suffix} row {row}, {time} run", wanted
                     )
-    return files
 
 
 def convert_unproved(

@@ -28,10 +28,10 @@ NETWORKS = [
     pytest.param("MobileNetV2", 224, 1, 0),
     pytest.param("MobileNetV3Small", 224, 1, 1),
     pytest.param("EfficientNetB0", 224, 1, 0),
-    pytest.param("EfficientNetV2B0", 224, 1, 1),
+    pytest.param("EfficientNetV2B0", 224, 1, 1, marks=slow),
     # 18 blocks of a convolution and an MLP, two transposes each; the stem and the three ways down
     # are convolutions between LayerNorms.
-    pytest.param("ConvNeXtTiny", 224, 2 * 18 + 5, 0),
+    pytest.param("ConvNeXtTiny", 224, 2 * 18 + 5, 0, marks=slow),
     pytest.param("MobileNetV3Large", 224, 1, 1, marks=slow),
     pytest.param("ResNet50", 224, 1, 0, marks=slow),
     pytest.param("ResNet50V2", 224, 1, 17, marks=slow),

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from proof import assert_carries, quick_initializers, randomize
+from proof import assert_agrees, convert_unproved, quick_initializers, randomize
 
 import hornbeam
 from hornbeam.errors import ConversionError
@@ -216,12 +216,10 @@ def flattened_to_a_free_number_of_rows() -> tuple[Any, Sequence[Any]]:
 def test_free_sizes_carry(build: Case, tmp_path: Path) -> None:
     with quick_initializers():
         model, sets = build()
-    randomize(model)
-    for index, inputs in enumerate(sets):
-        folder = tmp_path / str(index)
-        folder.mkdir()
+    files = convert_unproved(randomize(model), tmp_path)
+    for inputs in sets:
         # Row by row it is a batch of one: the batch is free as well.
-        assert_carries(model, inputs, folder, eager=True)
+        assert_agrees(model, files, inputs, eager=True)
 
 
 @pytest.mark.parametrize("build", CASES, ids=lambda build: build.__name__)

@@ -193,6 +193,7 @@ def _keras_class(key: str) -> Any:
     kind, _, name = key.partition(".")
     home = {"layers": "keras.src.layers", "ops": "keras.src.", "activations": "keras.src."}[kind]
     modules = [module for path, module in sys.modules.items() if path.startswith(home)]
+    modules.append(keras.layers)
     return next((vars(module)[name] for module in modules if name in vars(module)), None)
 
 
