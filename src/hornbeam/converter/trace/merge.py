@@ -109,18 +109,30 @@ class Merger:
     def _counted(
         self, a: npt.NDArray[Any], b: npt.NDArray[Any], shape: tuple[Dim, ...]
     ) -> Value | None:
-        """``start + step * i`` along one axis, as ``ops.arange(length)`` makes it."""
-        wide = [i for i, size in enumerate(a.shape) if size != 1]
-        if len(wide) != 1 or a.dtype.kind not in "iuf" or a.size < 2:
+        """``start + step * i`` along one axis, as ``ops.arange(length)`` makes it.
+
+        The start is one number, or an array along the other axes.
+        """
+        free = [i for i, dim in enumerate(shape) if not isinstance(dim, int)]
+        if len(free) != 1 or a.dtype.kind not in "iuf" or min(a.shape[free[0]], a.size) < 2:
             return None
-        numbers, others = a.reshape(-1), b.reshape(-1)
-        start, step = numbers[0], numbers[1] - numbers[0]
-        if any((x != start + step * np.arange(x.size)).any() for x in (numbers, others)):
+        axis = free[0]
+        start = a.take([0], axis)
+        step = (a.take([1], axis) - start).flat[0]
+        row = [-1 if i == axis else 1 for i in range(a.ndim)]
+        for x in (a, b):
+            if (x != start + step * np.arange(x.shape[axis]).reshape(row)).any():
+                return None
+        if int(step) != step or (start.size == 1 and int(start.flat[0]) != start.flat[0]):
             return None
-        if int(start) != start or int(step) != step:
-            return None
-        counted = op.Range(int(start), int(step), shape[wide[0]], str(a.dtype))
-        return self.builder.reshape(self.builder.emit(counted), shape)
+        first = int(start.flat[0]) if start.size == 1 else 0
+        steps = self.builder.emit(op.Range(first, int(step), shape[axis], str(a.dtype)))
+        counted = self.builder.reshape(
+            steps, tuple(dim if i == axis else 1 for i, dim in enumerate(shape))
+        )
+        if start.size == 1:
+            return counted
+        return self.builder.binary("add", counted, self.builder.constant(start))
 
     def _by_place(
         self, a: npt.NDArray[Any], b: npt.NDArray[Any], shape: tuple[Dim, ...]
