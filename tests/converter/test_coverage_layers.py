@@ -25,7 +25,10 @@ pytestmark = [
 ]
 
 #: Compiling them in Keras takes longer than five seconds.
-SLOW = {"ConvLSTM2D", "ConvLSTM3D", "ContrastLimitedAdaptiveHistogramEqualization"}
+SLOW = {
+    "ConvLSTM2D", "ConvLSTM3D", "ContrastLimitedAdaptiveHistogramEqualization", "MelSpectrogram",
+    "MixUp", "StackedRNNCells",
+}  # fmt: skip
 
 #: Layers that others build, and that are not public themselves.
 HIDDEN = {"ConvLSTMCell"}
