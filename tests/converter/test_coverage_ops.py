@@ -100,7 +100,7 @@ def test_a_refusal_says_why(name: str, tmp_path: Path) -> None:
     reason = REFUSED[name].reason.partition("; ")[0]
     with pytest.raises(ConversionError, match="Cannot convert") as caught:
         hornbeam.convert(model, tmp_path / "model.onnx", verify=False)
-    assert reason in str(caught.value)
+    assert reason.casefold() in str(caught.value).casefold()
 
 
 @pytest.mark.parametrize(

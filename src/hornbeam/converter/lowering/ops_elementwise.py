@@ -119,17 +119,15 @@ for _name, _function in _BINARY.items():
 @lowers(*(f"ops.{name}" for name in sorted(_DIVISION)))
 def divide(b: Builder, _: Any, x1: Any, x2: Any) -> Value:
     """True division: integers become floats first."""
-    x, y = promoted(b, x1, x2)
-    dtype = float_result(x.dtype)
-    return b.binary("divide", b.cast(x, dtype), b.cast(y, dtype))
+    dtype = b.keras.result_type(dtype_of(x1), dtype_of(x2), float)
+    return b.binary("divide", b.value(x1, dtype), b.value(x2, dtype))
 
 
 @lowers("ops.DivideNoNan")
 def divide_no_nan(b: Builder, _: Any, x1: Any, x2: Any) -> Value:
     """Division where anything by zero is zero."""
-    x, y = promoted(b, x1, x2)
-    dtype = float_result(x.dtype)
-    x, y = b.cast(x, dtype), b.cast(y, dtype)
+    dtype = b.keras.result_type(dtype_of(x1), dtype_of(x2), float)
+    x, y = b.value(x1, dtype), b.value(x2, dtype)
     zero = b.compare("equal", y, 0.0)
     safe = b.select(zero, b.constant(1.0, dtype), y)
     return b.select(zero, b.constant(0.0, dtype), b.binary("divide", x, safe))
