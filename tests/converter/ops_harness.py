@@ -17,7 +17,10 @@ from proof import convert_unproved, worst_error
 
 import hornbeam
 
-__all__ = ["Case", "Table", "bools", "carries", "floats", "ints", "model_of", "unit"]
+__all__ = [
+    "Case", "Table", "bools", "carries", "floats", "ints", "model_of", "results_of",
+    "same_results", "unit",
+]  # fmt: skip
 
 Array = npt.NDArray[Any]
 #: How far a result may be off, as a share of the largest number that Keras gives.
@@ -124,12 +127,10 @@ def carries(case: Case, folder: Path) -> None:
     for file in files.values():
         with hornbeam.load(file) as session:
             for arrays, expected in zip(batches, wanted, strict=True):
-                feed = {f"input_{index}": array for index, array in enumerate(arrays)}
                 for time in ("first", "second"):
-                    found = session.run(feed)
-                    results = list(found.values()) if isinstance(found, dict) else [found]
                     where = f"{file.suffix}, {len(arrays[0])} samples, {time} run"
-                    _compare(case, list(zip(expected, results, scales, strict=True)), where)
+                    found = results_of(session, arrays)
+                    same_results(expected, found, f"{case.name} {where}", scales, case.tolerance)
 
 
 def _function(case: Case, arrays: Sequence[Array]) -> list[Array]:
@@ -147,12 +148,26 @@ def _scale(array: Array) -> float:
     return float(np.abs(numbers[np.isfinite(numbers)]).max(initial=0.01))
 
 
-def _compare(case: Case, pairs: list[tuple[Array, Array, float]], where: str) -> None:
-    for index, (a, b, scale) in enumerate(pairs):
+def results_of(session: Any, arrays: Sequence[Array]) -> list[Array]:
+    """What a file computes from its inputs, in the order of its outputs."""
+    found = session.run({f"input_{index}": array for index, array in enumerate(arrays)})
+    return list(found.values()) if isinstance(found, dict) else [found]
+
+
+def same_results(
+    expected: Sequence[Array],
+    found: Sequence[Array],
+    where: str,
+    scales: Sequence[float] | None = None,
+    tolerance: float = TOLERANCE,
+) -> None:
+    """Equal shapes and dtypes, and numbers within ``tolerance`` of the largest that Keras gives."""
+    whole = [_scale(array) for array in expected] if scales is None else scales
+    for index, (a, b, scale) in enumerate(zip(expected, found, whole, strict=True)):
         assert a.shape == b.shape, f"{where}: output {index} is {b.shape}, not {a.shape}"
         assert a.dtype == b.dtype, f"{where}: output {index} is {b.dtype}, not {a.dtype}"
         with np.errstate(invalid="ignore"):
             error = worst_error(a, b, scale)
-        assert error <= case.tolerance, (
-            f"{where}: output {index} of {case.name} is off by {error:.2g}\nKeras {a}\nfound {b}"
+        assert error <= tolerance, (
+            f"{where}: output {index} is off by {error:.2g}\nKeras {a}\nfound {b}"
         )

@@ -11,18 +11,23 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from keras import ops
+from keras import ops, tree
 
 from hornbeam.converter.lowering.builder import Builder
 from hornbeam.converter.lowering.registry import lowers
+from hornbeam.graph import Value
 
 __all__ = ["along", "as_float", "composes", "is_float", "listed"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def composes(*names: str) -> Callable[[F], F]:
-    """Register ``function(operation, *tensors)`` as the lowering of these operations of Keras."""
+def composes(*names: str, known: tuple[int, ...] = ()) -> Callable[[F], F]:
+    """Register ``function(operation, *tensors)`` as the lowering of these operations of Keras.
+
+    While it is recorded, a free size is a stand-in, which an ``if`` would take for the number that
+    it is not. So ``known`` are the axes of the first tensor that have to have known sizes.
+    """
 
     def register(function: F) -> F:
         signature = inspect.signature(function)
@@ -30,11 +35,22 @@ def composes(*names: str) -> Callable[[F], F]:
         @lowers(*(f"ops.{name}" for name in names))
         def lower(b: Builder, operation: Any, *args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(operation, *args, **kwargs)
+            _check(type(operation).__name__, bound.args[1:], known)
             return b.keras.function(partial(function, operation, **bound.kwargs), bound.args[1:])
 
         return function
 
     return register
+
+
+def _check(name: str, args: tuple[Any, ...], known: tuple[int, ...]) -> None:
+    first = next((x for x in tree.flatten(args) if isinstance(x, Value)), None)
+    if first is None:
+        return
+    for axis in known:
+        size = first.shape[axis] if -axis <= first.rank else 1
+        if not isinstance(size, int):
+            raise ValueError(f"{name} along an axis of free size {size} has no lowering")
 
 
 def is_float(x: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from hornbeam.converter.lowering.builder import Builder
-from hornbeam.converter.lowering.compose import along, as_float, composes
+from hornbeam.converter.lowering.compose import as_float, composes
 from hornbeam.converter.lowering.registry import lowers
 from hornbeam.graph import Dim, Expression, Value
 from hornbeam.graph import operations as op
@@ -133,26 +132,29 @@ def rearrange(b: Builder, _: Any, tensor: Value, pattern: str, **axes_lengths: i
     return b.reshape(moved, [product(sizes[name] for name in names) for names in after])
 
 
-@composes("Roll")
-def _roll(operation: Any, x: Any) -> Any:
+@lowers("ops.Roll")
+def roll(b: Builder, operation: Any, x: Value) -> Value:
     """The end of each axis put before its beginning."""
     shift, axis = operation.shift, operation.axis
     if axis is None:
-        flat = _rolled(ops.reshape(x, (-1,)), int(np.sum(shift)), 0)
-        return ops.reshape(flat, ops.shape(x))
+        return b.reshape(_rolled(b, b.reshape(x, (-1,)), int(np.sum(shift)), 0), x.shape)
     axes = [axis] if isinstance(axis, int) else list(axis)
     shifts = np.broadcast_to(np.asarray(shift).reshape(-1), (len(axes),))
     for one, amount in zip(axes, shifts, strict=True):
-        x = _rolled(x, int(amount), one % len(x.shape))
+        x = _rolled(b, x, int(amount), one % x.rank)
     return x
 
 
-def _rolled(x: Any, shift: int, axis: int) -> Any:
-    if shift == 0:
-        return x
-    shift = int(math.fmod(shift, x.shape[axis]))
-    end, begin = x[along(axis, -shift, None)], x[along(axis, None, -shift)]
-    return ops.concatenate([end, begin], axis=axis) if shift else x
+def _rolled(b: Builder, x: Value, shift: int, axis: int) -> Value:
+    size = x.shape[axis]
+    if isinstance(size, int):
+        end = shift % max(1, size)
+        pieces = [b.slice(x, axis, size - end, end), b.slice(x, axis, 0, size - end)]
+        return b.concat(pieces, axis) if end else x
+    # A free axis may be shorter than what it is rolled by.
+    places = b.emit(op.Range(-shift, 1, size, "int32"))
+    wrapped = b.binary("mod", places, b.emit(op.DimensionOf(size, "int32")))
+    return b.emit(op.Gather(axis), x, wrapped)
 
 
 @composes("Rot90")

@@ -14,7 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from hornbeam.converter.lowering.builder import Builder
 from hornbeam.converter.lowering.compose import composes
+from hornbeam.converter.lowering.registry import lowers
+from hornbeam.graph import Value
+from hornbeam.graph import operations as op
 
 __all__: list[str] = []
 
@@ -68,12 +72,12 @@ def _factor(length: int) -> int:
     return next(n for n in range(math.isqrt(length), 0, -1) if length % n == 0)
 
 
-@composes("FFT")
+@composes("FFT", known=(-1,))
 def _fft_operation(_: Any, x: _Pair) -> _Pair:
     return _fft((x[0], x[1]), -1.0)
 
 
-@composes("FFT2", "IFFT2")
+@composes("FFT2", "IFFT2", known=(-2, -1))
 def _fft2(operation: Any, x: _Pair) -> _Pair:
     """Along the last axis, then along the one before it."""
     inverse = type(operation).__name__ == "IFFT2"
@@ -102,7 +106,7 @@ def _rfft(x: Any, length: int) -> _Pair:
     return re[..., :half], im[..., :half]
 
 
-@composes("RFFT")
+@composes("RFFT", known=(-1,))
 def _rfft_operation(operation: Any, x: Any) -> _Pair:
     return _rfft(x, int(operation.fft_length or _size(x)))
 
@@ -128,7 +132,7 @@ def _irfft(pair: _Pair, length: int) -> Any:
     return ops.matmul(re, real) - ops.matmul(im, imaginary)
 
 
-@composes("IRFFT")
+@composes("IRFFT", known=(-1,))
 def _irfft_operation(operation: Any, x: _Pair) -> Any:
     return _irfft((x[0], x[1]), int(operation.fft_length or 2 * (_size(x[0]) - 1)))
 
@@ -153,16 +157,14 @@ def _window(operation: Any, dtype: str) -> npt.NDArray[Any]:
     return np.pad(shape, (before, whole - length - before)).astype(dtype)
 
 
-@composes("ExtractSequences")
-def _extract_sequences(operation: Any, x: Any) -> Any:
-    return _frames(x, int(operation.sequence_length), int(operation.sequence_stride))
-
-
-def _frames(x: Any, length: int, stride: int) -> Any:
+@lowers("ops.ExtractSequences")
+def extract_sequences(b: Builder, operation: Any, x: Value) -> Value:
     """``[..., samples]`` as ``[..., frames, length]``."""
-    count = (_size(x) - length) // stride + 1
-    places = np.arange(count)[:, None] * stride + np.arange(length)[None, :]
-    return ops.take(x, places.astype("int32"), axis=-1)
+    length, stride = int(operation.sequence_length), int(operation.sequence_stride)
+    count = (x.shape[-1] - length) // stride + 1
+    begins = b.reshape(b.emit(op.Range(0, stride, count, "int32")), (count, 1))
+    places = b.binary("add", begins, b.constant(np.arange(length)[None, :], "int32"))
+    return b.emit(op.Gather(x.rank - 1), x, places)
 
 
 @composes("STFT")
@@ -172,7 +174,7 @@ def _stft(operation: Any, x: Any) -> _Pair:
     if operation.center:
         widths = [(0, 0)] * (len(x.shape) - 1) + [(length // 2, length // 2)]
         x = ops.pad(x, widths, mode="reflect")
-    frames = _frames(x, length, int(operation.sequence_stride))
+    frames = ops.extract_sequences(x, length, int(operation.sequence_stride))
     window = _window(operation, "float64")
     if length > _WHOLE and _factor(length) > 1:
         return _rfft(frames * window.astype(str(x.dtype)), length)
@@ -181,7 +183,7 @@ def _stft(operation: Any, x: Any) -> _Pair:
     return ops.matmul(frames, real), ops.matmul(frames, imaginary)
 
 
-@composes("ISTFT")
+@composes("ISTFT", known=(-2, -1))
 def _istft(operation: Any, x: _Pair) -> Any:
     """Frames are added where they overlap, over the sum of the squared windows there."""
     length, stride = int(operation.fft_length), int(operation.sequence_stride)

@@ -80,24 +80,24 @@ def _sign_of_exchanges(pivots: list[Any], dtype: str) -> Any:
     return ops.prod(ops.where(stay, one, -one), axis=-1)
 
 
-@composes("LuFactor")
+@composes("LuFactor", known=(-2, -1))
 def _lu_factor(_: Any, x: Any) -> tuple[Any, Any]:
     factors, pivots = _lu(x)
     return factors, ops.stack(pivots, axis=-1)
 
 
-@composes("Det")
+@composes("Det", known=(-2, -1))
 def _det(_: Any, x: Any) -> Any:
     factors, pivots = _lu(x)
     return ops.prod(_diagonal(factors), axis=-1) * _sign_of_exchanges(pivots, str(x.dtype))
 
 
-@composes("Slogdet")
+@composes("Slogdet", known=(-2, -1))
 def _slogdet(_: Any, x: Any) -> tuple[Any, Any]:
     return _sign_and_log(x)
 
 
-@composes("Logdet")
+@composes("Logdet", known=(-2, -1))
 def _logdet(_: Any, x: Any) -> Any:
     return _sign_and_log(x)[1]
 
@@ -153,12 +153,12 @@ def _as_matrix(a: Any, b: Any, solve: Any) -> Any:
     raise ValueError("solve of tensors whose ranks do not fit")
 
 
-@composes("Solve")
+@composes("Solve", known=(-2, -1))
 def _solve(_: Any, a: Any, b: Any) -> Any:
     return _as_matrix(*_tensors(a, b), _solved)
 
 
-@composes("SolveTriangular")
+@composes("SolveTriangular", known=(-2, -1))
 def _solve_triangular(operation: Any, a: Any, b: Any) -> Any:
     lower = bool(operation.lower)
     return _as_matrix(*_tensors(a, b), lambda x, y: _solved_triangle(x, y, lower))
@@ -174,7 +174,7 @@ def _identity(x: Any) -> Any:
     return ops.broadcast_to(eye, (*ops.shape(x)[:-2], n, n))
 
 
-@composes("Inv")
+@composes("Inv", known=(-2, -1))
 def _inv(_: Any, x: Any) -> Any:
     return _solved(x, _identity(x))
 
@@ -182,7 +182,7 @@ def _inv(_: Any, x: Any) -> Any:
 # Decompositions
 
 
-@composes("Cholesky")
+@composes("Cholesky", known=(-2, -1))
 def _cholesky(operation: Any, x: Any) -> Any:
     """Column by column, each taken out of what is left."""
     n, columns = _rows(x), []
@@ -195,7 +195,7 @@ def _cholesky(operation: Any, x: Any) -> Any:
     return ops.stack(columns, axis=-2 if operation.upper else -1)
 
 
-@composes("CholeskyInverse")
+@composes("CholeskyInverse", known=(-2, -1))
 def _cholesky_inverse(operation: Any, x: Any) -> Any:
     inverse = _solved_triangle(x, _identity(x), not operation.upper)
     turned = ops.swapaxes(inverse, -1, -2)
@@ -203,7 +203,7 @@ def _cholesky_inverse(operation: Any, x: Any) -> Any:
     return ops.matmul(*pair)
 
 
-@composes("Qr")
+@composes("Qr", known=(-2, -1))
 def _qr(operation: Any, x: Any) -> tuple[Any, Any]:
     """Householder's reflections, with LAPACK's signs: nothing to do where a column is done."""
     rows, columns = _rows(x, -2), int(x.shape[-1])

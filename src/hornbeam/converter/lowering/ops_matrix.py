@@ -8,7 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from hornbeam.converter.lowering.builder import Builder
 from hornbeam.converter.lowering.compose import as_float, composes, listed
+from hornbeam.converter.lowering.registry import lowers
+from hornbeam.graph import Value
+from hornbeam.graph.dims import known
 
 __all__: list[str] = []
 
@@ -73,13 +77,17 @@ def _matrix_of(x: Any, k: int) -> Any:
     return ops.where(ops.equal(distance, k), ops.expand_dims(padded, -1), ops.zeros((), x.dtype))
 
 
-@composes("Vander")
-def _vander(operation: Any, x: Any) -> Any:
-    length = operation.N if operation.N is not None else int(x.shape[0])
-    powers = [ops.ones_like(x)]
-    for _ in range(length - 1):
-        powers.append(powers[-1] * x)
-    return ops.stack(powers if operation.increasing else powers[::-1], axis=1)
+@lowers("ops.Vander")
+def vander(b: Builder, operation: Any, x: Value) -> Value:
+    """The powers of each number in a row, falling unless told otherwise."""
+    count = operation.N
+    if count is None:
+        count = known(x.shape[0], "the number of powers")
+    column = b.reshape(x, (x.shape[0], 1))
+    powers = [b.broadcast(b.constant([[1]], x.dtype), column.shape)]
+    for _ in range(count - 1):
+        powers.append(b.binary("multiply", powers[-1], column))
+    return b.concat(powers if operation.increasing else powers[::-1], 1)
 
 
 # Products
@@ -159,7 +167,7 @@ def _tensordot(operation: Any, x1: Any, x2: Any) -> Any:
     return ops.reshape(ops.matmul(left, right), shape)
 
 
-@composes("Correlate")
+@composes("Correlate", known=(-1,))
 def _correlate(operation: Any, x1: Any, x2: Any) -> Any:
     """A convolution that does not turn the shorter sequence around."""
     x1, x2 = (as_float(x) for x in _alike(x1, x2))

@@ -9,7 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from hornbeam.converter.lowering.builder import Builder
 from hornbeam.converter.lowering.compose import along, as_float, composes, is_float, listed
+from hornbeam.converter.lowering.registry import lowers
+from hornbeam.graph import Graph, Value
+from hornbeam.graph import operations as op
 
 __all__: list[str] = []
 
@@ -207,22 +211,35 @@ def _nan_running(operation: Any, x: Any) -> Any:
     return run(_without(x, 0.0 if is_sum else 1.0), axis=operation.axis, dtype=operation.dtype)
 
 
-@composes("Cumprod")
-def _running_product(operation: Any, x: Any) -> Any:
+@lowers("ops.Cumprod")
+def running_product(b: Builder, operation: Any, x: Value) -> Value:
     """In as many steps as the length has binary digits: each multiplies by what is so far behind.
 
-    Hillis and Steele, Data Parallel Algorithms, 1986.
+    Hillis and Steele, Data Parallel Algorithms, 1986. Along a free axis, one by one.
     """
-    x = ops.cast(x, operation.dtype) if operation.dtype is not None else x
-    x = ops.cast(x, "int32") if x.dtype == "bool" else x
-    axis = operation.axis
-    x, axis = (ops.reshape(x, (-1,)), 0) if axis is None else (x, axis % len(x.shape))
+    dtype = operation.dtype or ("int32" if x.dtype == "bool" else x.dtype)
+    x, axis = b.cast(x, str(dtype)), operation.axis
+    x, axis = (b.reshape(x, (-1,)), 0) if axis is None else (x, axis % x.rank)
     length, step = x.shape[axis], 1
+    if not isinstance(length, int):
+        return _one_by_one(b, x, axis)
     while step < length:
-        shifted = ops.ones_like(x)[along(axis, 0, step)]
-        x = x * ops.concatenate([shifted, x[along(axis, 0, length - step)]], axis=axis)
+        behind = b.slice(x, axis, 0, length - step)
+        ones = [(step, 0) if i == axis else (0, 0) for i in range(x.rank)]
+        x = b.binary("multiply", x, b.pad(behind, ones, 1.0))
         step *= 2
     return x
+
+
+def _one_by_one(b: Builder, x: Value, axis: int) -> Value:
+    body = Graph(f"{b.path}/step")
+    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+    product, element = (body.add_input(f"{b.path}/{n}", shape, x.dtype) for n in ("all", "one"))
+    with b.inside(body):
+        more = b.binary("multiply", product, element)
+    body.outputs = {"output_0": more, "output_1": more}
+    ones = b.broadcast(b.constant(np.ones((1,) * len(shape)), x.dtype), shape)
+    return b.emit_all(op.Scan(body, 1, 1, x.shape[axis], axis), ones, x)[1]
 
 
 @composes("Diff")

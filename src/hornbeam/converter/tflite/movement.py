@@ -114,11 +114,34 @@ def write_pad(ctx: Context, node: Node) -> Tensor:
                 f"TFLite mirrors an axis once, and {max(amounts)} elements are too many for {dim}.",
                 "Pad less, or in two steps, or write ONNX.",
             )
+    known = [isinstance(dim, int) for dim in x.shape]
+    if any(max(amounts) and not k for k, amounts in zip(known, operation.paddings, strict=True)):
+        # MIRROR_PAD asks for enough elements even before a free axis has its size.
+        for axis, amounts in enumerate(operation.paddings):
+            x = _mirrored(ctx, x, axis, amounts, int(reflect))
+        return x
     options = schema.MirrorPadOptionsT()
     modes = schema.MirrorPadMode
     options.mode = modes.REFLECT if reflect else modes.SYMMETRIC
     inputs = [x, ctx.constant(operation.paddings, "int32")]
     return ctx.emit("MIRROR_PAD", inputs, node.output.type.with_shape(node.output.shape), options)
+
+
+def _mirrored(ctx: Context, x: Tensor, axis: int, amounts: tuple[int, int], skipped: int) -> Tensor:
+    """One axis continued by its own ends turned around, without the outermost if ``skipped``."""
+    before, after = amounts
+    pieces = [x]
+    if before:
+        pieces.insert(0, _turned(ctx, part(ctx, x, axis, skipped, before), axis))
+    if after:
+        begin = x.shape[axis] - after - skipped
+        pieces.append(_turned(ctx, part(ctx, x, axis, begin, after), axis))
+    return concatenated(ctx, pieces, axis)
+
+
+def _turned(ctx: Context, x: Tensor, axis: int) -> Tensor:
+    inputs = [x, ctx.constant([axis], "int32")]
+    return ctx.emit("REVERSE_V2", inputs, x.type, schema.ReverseV2OptionsT())
 
 
 def _edge_padded(ctx: Context, x: Tensor, axis: int, amounts: tuple[int, int]) -> Tensor:
@@ -136,8 +159,7 @@ def reverse(ctx: Context, node: Node) -> Tensor:
     """REVERSE_V2, which takes neighbouring axes only: one axis at a time."""
     x = ctx.read(node.inputs[0])
     for axis in cast(Reverse, node.operation).axes:
-        inputs = [x, ctx.constant([axis], "int32")]
-        x = ctx.emit("REVERSE_V2", inputs, x.type, schema.ReverseV2OptionsT())
+        x = _turned(ctx, x, axis)
     return x
 
 

@@ -14,14 +14,17 @@ from hornbeam.graph.dims import ceil_div, evaluate, symbol
 
 __all__ = ["Sizes", "UnknownSizeError"]
 
-# Pairs of primes with different gaps, so that the difference alone tells the symbols apart. Large
-# enough for a picture to survive five halvings, small enough for constants of that size.
+# A prime and a number with many divisors, so that "half of it, and one more" is not "half of it,
+# rounded up" in both; with different gaps, so that the difference alone tells the symbols apart.
+# Large enough for a picture to survive five halvings, small enough for constants of that size.
 _BATCH = (5, 11)
-_OTHERS = ((163, 193), (211, 257), (223, 281), (229, 293), (239, 311), (241, 337))
+_OTHERS = ((163, 192), (211, 264), (223, 288), (229, 312), (239, 336), (241, 360))
 
 
 #: What may be left over of a size that is a multiple of another: windows are not larger.
 _LARGEST_OFFSET = 64
+#: What a size is divided by, where something is added, too: strides are not larger.
+_LARGEST_DIVISOR = 8
 
 
 class UnknownSizeError(ValueError):
@@ -66,7 +69,11 @@ class Sizes:
             return pair[0]
         if pair in self._known:
             return self._known[pair]
-        for find in (self._multiple, self._shifted, self._part, self._combined, self._line):
+        finders = (
+            self._multiple, self._shifted, self._part, self._part_and_more, self._combined,
+            self._line,
+        )  # fmt: skip
+        for find in finders:
             dim = find(pair)
             if dim is not None:
                 self.learn([dim])
@@ -98,6 +105,19 @@ class Sizes:
                 if (-(-a // divisor), -(-b // divisor)) == pair:
                     return ceil_div(dim, divisor)
         return None
+
+    def _part_and_more(self, pair: tuple[int, int]) -> Dim | None:
+        """What is left of a size that is divided, and a little more or less: the least of it."""
+        found: list[tuple[int, Dim]] = []
+        for dim in self._known.values():
+            for divisor in range(2, _LARGEST_DIVISOR + 1):
+                for part in (dim // divisor, ceil_div(dim, divisor)):
+                    numbers = self.numbers(part)
+                    offset = pair[0] - numbers[0]
+                    if numbers[0] != numbers[1] and offset == pair[1] - numbers[1]:
+                        found.append((abs(offset), part + offset))
+        least = min(found, key=lambda each: each[0], default=None)
+        return least[1] if least is not None and least[0] <= _LARGEST_OFFSET else None
 
     def _combined(self, pair: tuple[int, int]) -> Dim | None:
         known = list(self._known.items())
