@@ -36,7 +36,10 @@ def composes(*names: str, known: tuple[int, ...] = ()) -> Callable[[F], F]:
         def lower(b: Builder, operation: Any, *args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(operation, *args, **kwargs)
             _check(type(operation).__name__, bound.args[1:], known)
-            return b.keras.function(partial(function, operation, **bound.kwargs), bound.args[1:])
+            formula = partial(function, operation, **bound.kwargs)
+            # (What errors call it.)
+            vars(formula)["__qualname__"] = f"keras.ops.{type(operation).__name__}"
+            return b.keras.function(formula, bound.args[1:])
 
         return function
 
