@@ -190,7 +190,8 @@ def test_normalization(data: st.DataObject) -> None:
                 layers.GroupNormalization(groups=draw(st.sampled_from([1, 2, -1])), axis=axis,
                                           **flags),
                 layers.UnitNormalization(axis=axes),
-                layers.RMSNormalization(axis=axis),
+                # Along another axis Keras itself cannot broadcast its scale.
+                layers.RMSNormalization(axis=-1),
             ]
         )
     )  # fmt: skip
@@ -272,7 +273,7 @@ def test_embedding(data: st.DataObject) -> None:
     draw = data.draw
     words, size = draw(st.integers(1, 9)), draw(st.integers(1, 4))
     shape = tuple(draw(st.integers(1, 4)) for _ in range(draw(st.integers(0, 2))))
-    dtype = draw(st.sampled_from(["int32", "int64", "uint8", "float32"]))
+    dtype = draw(st.sampled_from(["int32", "uint8", "float32"]))
     ids = keras.Input(shape, dtype=dtype)
     model = keras.Model(ids, layers.Embedding(words, size)(ids))
     drawn = np.random.default_rng(0).integers(0, words, (3, *shape)).astype(dtype)

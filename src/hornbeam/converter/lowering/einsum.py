@@ -69,9 +69,10 @@ def _contract(b: Builder, pair: _Pair, x: Value, y: Value, wanted: str) -> Value
     x, left = _sum_out(b, x, pair.left, pair.kept | set(pair.right))
     y, right = _sum_out(b, y, pair.right, pair.kept | set(pair.left))
     pair = _Pair(left, right, pair.kept)
-    size = dict(zip(left, x.shape, strict=True)) | {
-        label: dim for label, dim in zip(right, y.shape, strict=True) if dim != 1
-    }
+    size = dict(zip(left, x.shape, strict=True))
+    for label, dim in zip(right, y.shape, strict=True):
+        # An axis of size 1 goes along with the other operand's.
+        size[label] = size.get(label, dim) if dim == 1 else dim
     rows, columns = [size[c] for c in pair.free_left], [size[c] for c in pair.free_right]
     if y.is_constant and not pair.batch and pair.free_right and pair.summed:
         result = _by_weights(b, pair, x, y)

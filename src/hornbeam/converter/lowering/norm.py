@@ -65,7 +65,9 @@ def rms(b: Builder, x: Value, axis: Any, epsilon: float, scale: Any) -> Value:
     wide = b.cast(x, "float32") if x.dtype in ("float16", "bfloat16") else x
     mean = b.reduce("mean", b.unary("square", wide), axes, keepdims=True)
     y = b.binary("multiply", wide, b.unary("rsqrt", b.binary("add", mean, epsilon)))
-    return b.cast(_scaled(b, y, axes, scale, None), x.dtype)
+    # Keras multiplies as numpy broadcasts, from the last axis on, whichever axes were normalized.
+    y = y if scale is None else b.binary("multiply", y, b.value(scale, y.dtype))
+    return b.cast(y, x.dtype)
 
 
 def layer_norm(b: Builder, x: Value, axis: Any, epsilon: float, weights: Any) -> Value:
