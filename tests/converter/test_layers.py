@@ -391,3 +391,12 @@ def test_dot(data: st.DataObject) -> None:
     axes = (draw(st.integers(1, len(left))), draw(st.integers(1, len(right))))
     right = tuple(left[axes[0] - 1] if i == axes[1] else n for i, n in enumerate(right, 1))
     check(layers.Dot(axes, normalize=draw(st.booleans())), left, right)
+
+
+def test_dot_of_an_axis_of_one() -> None:
+    """Sizes of 1 are sizes of the result too, not only what is stretched to another's."""
+    x, y = keras.Input((2, 3)), keras.Input((1, 3))
+    model = keras.Model([x, y], layers.Dot(axes=2)([x, y]))
+    data = [np.random.default_rng(0).normal(size=(3, n, 3)).astype("float32") for n in (2, 1)]
+    with tempfile.TemporaryDirectory() as folder:
+        assert_carries(model, data, Path(folder), eager=True)
