@@ -350,3 +350,10 @@ def test_arange_of_a_free_size_is_an_operation() -> None:
     graph = _recorded(lambda x: x * ops.cast(ops.arange(ops.shape(x)[1]), "float32")[:, None])
     assert any(isinstance(node.operation, Range) for node in graph.nodes)
     assert not any(isinstance(node.operation, DimensionOf) for node in graph.nodes)
+
+
+def test_any_number_of_free_sizes_has_stand_ins_of_its_own() -> None:
+    sizes = Sizes(["batch", *(f"size_{i}" for i in range(40))])
+    for assignment in sizes.assignments:
+        assert len(set(assignment.values())) == 41
+    assert all(a != b for a, b in zip(*(s.values() for s in sizes.assignments), strict=True))

@@ -8,6 +8,7 @@ one that moves is a size, and `Sizes.solve` finds which.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain, count
 
 from hornbeam.graph import Dim, Shape
 from hornbeam.graph.dims import ceil_div, evaluate, symbol
@@ -35,7 +36,8 @@ class Sizes:
     """The stand-ins of a model's free sizes, in two assignments."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        others = iter(_OTHERS)
+        # Models with more free sizes than that get numbers that are merely different.
+        others = chain(_OTHERS, ((257 + 6 * i, 384 + 24 * i) for i in count()))
         pairs = {name: _BATCH if name == "batch" else next(others) for name in names}
         self.assignments: tuple[Mapping[str, int], Mapping[str, int]] = (
             {name: pair[0] for name, pair in pairs.items()},
