@@ -145,14 +145,13 @@ def may_load_elsewhere(model: Any, error: ModelLoadError) -> bool:
     Under another backend, Keras runs a layer's code while it loads, and that fails where the code
     calls TensorFlow; whoever has such code has imported TensorFlow by then.
     """
-    import keras
-
     return (
         type(error) is ModelLoadError
         and isinstance(error.__cause__, (AttributeError, RuntimeError, TypeError, ValueError))
         and isinstance(model, (str, os.PathLike))
-        and "tensorflow" in sys.modules
-        and keras.backend.backend() != "tensorflow"
+        # A file may be refused before a backend was chosen: Keras is not to be imported for this.
+        and {"keras", "tensorflow"} <= sys.modules.keys()
+        and _backend() != "tensorflow"
     )
 
 

@@ -74,7 +74,7 @@ def signature_of(model: Any) -> Signature:
     walk = nodes.walk_of(model)
     if walk is not None:
         structure = walk.structure
-        names = tuple(getattr(model, "output_names", ())) or None
+        names = tuple(nodes.output_names(model)) or None
         specs = tuple(map(_spec, walk.inputs))
         if isinstance(model, keras.Sequential) and not nodes.is_stateful(model):
             # Without an Input, Keras remembers the batch that happened to come in first.

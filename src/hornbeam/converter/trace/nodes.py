@@ -38,6 +38,7 @@ __all__ = [
     "is_quantized",
     "is_stateful",
     "mask_of",
+    "output_names",
     "masked_arguments",
     "record",
     "set_mask",
@@ -267,3 +268,9 @@ def build_shapes(model: Any) -> dict[str, Any]:
 def input_dtype(model: Any, name: str) -> str:  # noqa: ARG001
     """The dtype of an input of a subclassed model: Keras only remembers shapes."""
     return str(model.input_dtype)
+
+
+def output_names(model: Any) -> list[str]:
+    """The names of a functional model's outputs; a sequential model keeps one inside."""
+    inner = getattr(model, "_functional", None) or model
+    return [str(name) for name in getattr(inner, "output_names", ())]
