@@ -119,7 +119,8 @@ def expected_outputs(model: Any, inputs: Any, *, eager: bool = False) -> dict[st
     if isinstance(outputs, dict):
         names = [str(path[-1]) for path, _ in tree.flatten_with_path(outputs)]
     else:
-        names = list(getattr(model, "output_names", None) or [])
+        inner = getattr(model, "_functional", None) or model
+        names = list(getattr(inner, "output_names", None) or [])
         if len(names) != len(flat):
             names = [f"output_{index}" for index in range(len(flat))]
     # A layer that returns several tensors gives all of them its name: they are counted.
